@@ -1,0 +1,2 @@
+//! `imageadm`.
+fn main() {}

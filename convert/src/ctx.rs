@@ -1,0 +1,124 @@
+//! What every long operation is given: options, progress, cancellation, and a place for losses.
+
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::fidelity::Loss;
+use crate::{Error, ErrorKind, Result};
+
+/// What is counted for progress and `--json`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Counter {
+    /// Stored bytes read from the source.
+    BytesRead,
+    /// Bytes of the source after decompression.
+    BytesDecoded,
+    /// Bytes written to the target.
+    BytesWritten,
+    /// Entries read.
+    Entries,
+}
+
+/// Watches work being done. Called from any thread.
+pub trait Progress: Sync {
+    /// So much more was done.
+    fn count(&self, counter: Counter, n: u64);
+    /// How many bytes there are to be read in all, as soon as that is known.
+    fn total(&self, bytes: u64);
+    /// What is being done now.
+    fn phase(&self, name: &str);
+}
+
+/// Watches nothing.
+pub struct NoProgress;
+
+impl Progress for NoProgress {
+    fn count(&self, _: Counter, _: u64) {}
+    fn total(&self, _: u64) {}
+    fn phase(&self, _: &str) {}
+}
+
+/// Set once to stop all work that looks at it.
+#[derive(Default)]
+pub struct Cancel(AtomicBool);
+
+impl Cancel {
+    /// Stops the work.
+    pub fn set(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it is to stop.
+    pub fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// What tunes an operation and never changes its result.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Threads to use; 1 does everything in the caller's.
+    pub threads: usize,
+    /// Bytes of content to hold in memory before it goes to temporary files.
+    pub memory: u64,
+    /// Where temporary files go.
+    pub temp_dir: PathBuf,
+    /// Most bytes that one layer or stream may decode to.
+    pub max_decoded: u64,
+}
+
+/// Bodies that may stay in memory when nothing else is said.
+pub const DEFAULT_MEMORY: u64 = 256 << 20;
+/// Most decoded bytes of one layer: a bomb is beyond it, real layers are far below.
+pub const DEFAULT_MAX_DECODED: u64 = 256 << 30;
+
+impl Options {
+    /// One thread and the default limits.
+    pub fn new(temp_dir: PathBuf) -> Self {
+        Self { threads: 1, memory: DEFAULT_MEMORY, temp_dir, max_decoded: DEFAULT_MAX_DECODED }
+    }
+}
+
+/// The last argument of every long operation.
+pub struct Ctx<'a> {
+    /// See [`Options`].
+    pub options: Options,
+    /// Who watches.
+    pub progress: &'a dyn Progress,
+    /// Who may stop it.
+    pub cancel: &'a Cancel,
+    losses: Mutex<Vec<Loss>>,
+}
+
+/// More losses than anyone reads; the count goes on, the list ends.
+const MAX_LOSSES: usize = 100_000;
+
+impl<'a> Ctx<'a> {
+    /// With nothing lost yet.
+    pub fn new(options: Options, progress: &'a dyn Progress, cancel: &'a Cancel) -> Self {
+        Self { options, progress, cancel, losses: Mutex::default() }
+    }
+
+    /// Notes that something will not be in the result.
+    pub fn lose(&self, loss: Loss) {
+        let mut losses = self.losses.lock().expect("no holder of this lock can panic");
+        if losses.len() < MAX_LOSSES {
+            losses.push(loss);
+        }
+    }
+
+    /// Everything lost so far, sorted, each once.
+    pub fn losses(&self) -> Vec<Loss> {
+        let mut losses = self.losses.lock().expect("no holder of this lock can panic").clone();
+        losses.sort();
+        losses.dedup();
+        losses
+    }
+
+    /// Fails when the user has stopped the work.
+    pub fn check(&self) -> Result<()> {
+        if self.cancel.is_set() { Err(Error::from(ErrorKind::Interrupted)) } else { Ok(()) }
+    }
+}

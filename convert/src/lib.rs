@@ -1,0 +1,21 @@
+//! Any image to any form.
+//!
+//! A [`source`] reads an image into a [`Lineage`]: a chain of [`tree::Tree`]s whose contents are slices of
+//! bodies. A [`sink`] writes a lineage in its own form. N readers and M writers, never N × M converters.
+#![forbid(unsafe_code)]
+
+pub mod content;
+mod ctx;
+mod error;
+mod fidelity;
+pub mod image;
+mod lineage;
+pub mod names;
+pub mod sink;
+pub mod source;
+pub mod tree;
+
+pub use ctx::{Cancel, Counter, Ctx, DEFAULT_MAX_DECODED, DEFAULT_MEMORY, NoProgress, Options, Progress};
+pub use error::{Error, ErrorKind, Location, Result};
+pub use fidelity::{Loss, LossKind};
+pub use lineage::{Layers, Lineage, Loaded, Snapshot, Step, Volume};

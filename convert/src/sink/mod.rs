@@ -1,0 +1,66 @@
+//! Writers: one file a format, each from a [`Loaded`] image to bytes. A half-written result never bears its
+//! final name.
+
+pub mod dir;
+pub mod oci;
+pub mod raw;
+pub mod tar;
+pub mod zfs;
+
+use aurora_engine::codec::Compression;
+
+use crate::image::Platform;
+use crate::lineage::Loaded;
+use crate::names::ImageName;
+use crate::{Ctx, ErrorKind, Result};
+
+/// What tunes writing.
+#[derive(Debug, Clone, Default)]
+pub struct WriteOptions {
+    /// How layers, archives and streams are packed; `None` is the format's own default.
+    pub compression: Option<Compression>,
+    /// Platform to write where the source names none, or to write instead.
+    pub platform: Option<Platform>,
+    /// Who is to receive a ZFS stream.
+    pub target: Target,
+    /// Overwrite an existing destination.
+    pub force: bool,
+}
+
+/// The systems that a ZFS stream is written for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Target {
+    /// Linux and FreeBSD: extended attributes as system attributes, device numbers in Linux's form.
+    #[default]
+    OpenZfs,
+    /// illumos and SmartOS: extended attributes in directories, device numbers in illumos's form.
+    Illumos,
+}
+
+/// What was written.
+#[derive(Debug, Clone, Default)]
+pub struct Outcome {
+    /// Lines for people and keys for `--json`, in this order: digests, guids, sizes of what was made.
+    pub facts: Vec<(String, String)>,
+}
+
+/// Writes an image in any form.
+pub fn write(loaded: &Loaded, name: &ImageName, options: &WriteOptions, ctx: &Ctx<'_>) -> Result<Outcome> {
+    let written = match (name, loaded) {
+        (ImageName::Zfs { file, .. }, Loaded::Filesystem(lineage)) => zfs::write(lineage, file, options, ctx),
+        (ImageName::Zfs { file, .. }, Loaded::Volume(volume)) => {
+            zfs::write_volume(volume, file, options, ctx)
+        }
+        (ImageName::Raw { file }, Loaded::Volume(volume)) => raw::write(volume, file, options, ctx),
+        (ImageName::Raw { .. }, Loaded::Filesystem(_)) => {
+            Err(ErrorKind::Unsupported("a root file system is no disk".into()).into())
+        }
+        (_, Loaded::Volume(_)) => {
+            Err(ErrorKind::Unsupported("a disk has no files; write it to raw: or zfs:".into()).into())
+        }
+        (ImageName::Tar { file }, Loaded::Filesystem(lineage)) => tar::write(lineage, file, options, ctx),
+        (ImageName::Dir { path }, Loaded::Filesystem(lineage)) => dir::write(lineage, path, options, ctx),
+        (_, Loaded::Filesystem(lineage)) => oci::write(lineage, name, options, ctx),
+    };
+    written.map_err(|e| e.in_image(name.to_string()))
+}

@@ -1,0 +1,23 @@
+//! Writes ZFS send streams.
+
+use crate::lineage::{Lineage, Volume};
+use crate::names::FileName;
+use crate::sink::{Outcome, WriteOptions};
+use crate::{Ctx, ErrorKind, Result};
+
+/// Writes an image.
+pub fn write(lineage: &Lineage, file: &FileName, options: &WriteOptions, ctx: &Ctx<'_>) -> Result<Outcome> {
+    let _ = (lineage, file, options, ctx);
+    Err(ErrorKind::Unsupported("not built yet".into()).into())
+}
+
+/// Writes a volume.
+pub fn write_volume(
+    volume: &Volume,
+    file: &FileName,
+    options: &WriteOptions,
+    ctx: &Ctx<'_>,
+) -> Result<Outcome> {
+    let _ = (volume, file, options, ctx);
+    Err(ErrorKind::Unsupported("not built yet".into()).into())
+}

@@ -1,0 +1,37 @@
+//! Readers: one file a format, each from bytes to a [`Loaded`] image.
+
+pub mod dir;
+pub mod oci;
+pub mod raw;
+pub mod tar;
+pub mod zfs;
+
+use crate::image::Platform;
+use crate::lineage::{Layers, Loaded};
+use crate::names::ImageName;
+use crate::{Ctx, Result};
+
+/// What tunes reading.
+#[derive(Debug, Clone, Default)]
+pub struct ReadOptions {
+    /// Every step, or only the last.
+    pub layers: Layers,
+    /// Which image of an index.
+    pub platform: Option<Platform>,
+    /// For an increment: the steps below it, base first.
+    pub origins: Vec<ImageName>,
+}
+
+/// Reads an image of any form.
+pub fn read(name: &ImageName, options: &ReadOptions, ctx: &Ctx<'_>) -> Result<Loaded> {
+    let read = match name {
+        ImageName::Oci { .. } | ImageName::OciArchive { .. } | ImageName::DockerArchive { .. } => {
+            oci::read(name, options, ctx)
+        }
+        ImageName::Zfs { file, pick } => zfs::read(file, pick.as_deref(), options, ctx),
+        ImageName::Tar { file } => tar::read(file, options, ctx),
+        ImageName::Dir { path } => dir::read(path, options, ctx),
+        ImageName::Raw { file } => raw::read(file, options, ctx),
+    };
+    read.map_err(|e| e.in_image(name.to_string()))
+}

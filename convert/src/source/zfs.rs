@@ -1,0 +1,12 @@
+//! Reads ZFS send streams.
+
+use crate::lineage::Loaded;
+use crate::names::FileName;
+use crate::source::ReadOptions;
+use crate::{Ctx, ErrorKind, Result};
+
+/// Reads an image.
+pub fn read(file: &FileName, pick: Option<&str>, options: &ReadOptions, ctx: &Ctx<'_>) -> Result<Loaded> {
+    let _ = (file, pick, options, ctx);
+    Err(ErrorKind::Unsupported("not built yet".into()).into())
+}

@@ -1,0 +1,157 @@
+//! The tree itself. Names and inodes are apart because hard links cross layers: "link Z to A below, then white
+//! out A" must leave Z with its content.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use aurora_formats::model::{Device, EntryPath, Metadata};
+
+use crate::content::Content;
+
+/// One component of a path.
+pub type Name = Box<[u8]>;
+
+/// An inode of one tree, and of every later tree of its lineage that still has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct InodeId(pub u32);
+
+/// What is behind one or more names.
+#[derive(Debug, Clone)]
+pub struct Inode {
+    /// Owner, mode, times, attributes.
+    pub meta: Metadata,
+    /// Type and what belongs to it.
+    pub kind: Kind,
+    /// Names: 1 for a directory, 0 for what no name leads to any more.
+    pub names: u32,
+}
+
+/// Type of an inode.
+#[derive(Debug, Clone)]
+pub enum Kind {
+    /// Directory: its children, sorted.
+    Dir(Arc<BTreeMap<Name, InodeId>>),
+    /// Regular file.
+    File(Arc<Content>),
+    /// Symbolic link: its target.
+    Symlink(Box<[u8]>),
+    /// Character device.
+    Char(Device),
+    /// Block device.
+    Block(Device),
+    /// Named pipe.
+    Fifo,
+    /// Unix socket.
+    Socket,
+}
+
+/// A root file system. Cloning is cheap: directories and inodes are shared until they change.
+#[derive(Debug, Clone)]
+pub struct Tree {
+    inodes: Vec<Arc<Inode>>,
+}
+
+impl Tree {
+    /// The root directory's inode, in every tree.
+    pub const ROOT: InodeId = InodeId(0);
+
+    /// Nothing but a root directory.
+    pub fn new(root: Metadata) -> Self {
+        let kind = Kind::Dir(Arc::default());
+        Self { inodes: vec![Arc::new(Inode { meta: root, kind, names: 1 })] }
+    }
+
+    /// An inode.
+    pub fn inode(&self, id: InodeId) -> &Inode {
+        &self.inodes[id.0 as usize]
+    }
+
+    /// An inode, to be changed.
+    pub fn inode_mut(&mut self, id: InodeId) -> &mut Inode {
+        Arc::make_mut(&mut self.inodes[id.0 as usize])
+    }
+
+    /// A new inode that no name leads to yet.
+    pub fn add(&mut self, meta: Metadata, kind: Kind) -> InodeId {
+        let id = InodeId(u32::try_from(self.inodes.len()).expect("limits keep trees far below 2^32 inodes"));
+        self.inodes.push(Arc::new(Inode { meta, kind, names: 0 }));
+        id
+    }
+
+    /// The children of a directory; `None` for anything else.
+    pub fn children(&self, id: InodeId) -> Option<&BTreeMap<Name, InodeId>> {
+        match &self.inode(id).kind {
+            Kind::Dir(children) => Some(children),
+            _ => None,
+        }
+    }
+
+    /// One child of a directory.
+    pub fn child(&self, dir: InodeId, name: &[u8]) -> Option<InodeId> {
+        self.children(dir)?.get(name).copied()
+    }
+
+    /// Gives an inode a name. What the name led to loses it, with all below if it was a directory.
+    pub fn link(&mut self, dir: InodeId, name: &[u8], id: InodeId) {
+        if let Some(old) = self.child(dir, name) {
+            if old == id {
+                return;
+            }
+            self.unlink(dir, name);
+        }
+        self.inode_mut(id).names += 1;
+        if let Kind::Dir(children) = &mut self.inode_mut(dir).kind {
+            Arc::make_mut(children).insert(name.into(), id);
+        }
+    }
+
+    /// Takes a name away, with all below it. Whether there was one.
+    pub fn unlink(&mut self, dir: InodeId, name: &[u8]) -> bool {
+        let removed = match &mut self.inode_mut(dir).kind {
+            Kind::Dir(children) => Arc::make_mut(children).remove(name),
+            _ => None,
+        };
+        let Some(top) = removed else { return false };
+        let mut todo = vec![top];
+        while let Some(id) = todo.pop() {
+            let inode = self.inode_mut(id);
+            inode.names = inode.names.saturating_sub(1);
+            if let Kind::Dir(children) = &mut inode.kind {
+                todo.extend(std::mem::take(children).values());
+            }
+        }
+        true
+    }
+
+    /// The inode at a path, taking no symlink for what it points to.
+    pub fn lookup(&self, path: &EntryPath) -> Option<InodeId> {
+        path.components().try_fold(Self::ROOT, |dir, name| self.child(dir, name))
+    }
+
+    /// Every name with its inode, the root included, sorted by the raw bytes of the path (so every directory
+    /// stands before what is in it).
+    pub fn walk(&self) -> Vec<(EntryPath, InodeId)> {
+        let mut found = vec![(EntryPath::root(), Self::ROOT)];
+        let mut next = 0;
+        while next < found.len() {
+            let (dir, id) = found[next].clone();
+            next += 1;
+            if let Some(children) = self.children(id) {
+                found.extend(children.iter().map(|(name, child)| (dir.join(name), *child)));
+            }
+        }
+        found.sort_unstable();
+        found
+    }
+
+    /// Inodes ever made, those without a name included: a bound for dense tables.
+    pub fn inode_count(&self) -> usize {
+        self.inodes.len()
+    }
+
+    /// Subdirectories of a directory (its link count is two more).
+    pub fn subdirectories(&self, id: InodeId) -> usize {
+        let is_dir = |id: &&InodeId| matches!(self.inode(**id).kind, Kind::Dir(_));
+        self.children(id).map_or(0, |children| children.values().filter(is_dir).count())
+    }
+}

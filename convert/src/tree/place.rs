@@ -1,0 +1,1 @@
+//! Where in a dataset the root file system lies.

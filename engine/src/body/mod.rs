@@ -1,0 +1,5 @@
+//! Uncompressed bytes kept for random access: files as they are, and spools that start in memory.
+
+mod read_at;
+
+pub use read_at::{Body, FileBody, MemBody, ReadAt};

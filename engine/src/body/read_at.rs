@@ -1,0 +1,62 @@
+//! Random access to bytes that do not change.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+
+/// Bytes that can be read anywhere, from any thread.
+pub trait ReadAt: Send + Sync {
+    /// Fills `buf` from `offset`; an end of the bytes before that is [`io::ErrorKind::UnexpectedEof`].
+    fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()>;
+
+    /// How many bytes there are.
+    fn len(&self) -> u64;
+
+    /// Whether there is none.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// A shared body; slices of it keep it alive.
+pub type Body = Arc<dyn ReadAt>;
+
+/// A file that nobody else changes meanwhile.
+pub struct FileBody {
+    file: File,
+    len: u64,
+}
+
+impl FileBody {
+    /// Takes the file with the length it has now.
+    pub fn new(file: File) -> io::Result<Self> {
+        let len = file.metadata()?.len();
+        Ok(Self { file, len })
+    }
+}
+
+impl ReadAt for FileBody {
+    fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
+        self.file.read_exact_at(buf, offset)
+    }
+
+    fn len(&self) -> u64 {
+        self.len
+    }
+}
+
+/// Bytes in memory.
+pub struct MemBody(pub Vec<u8>);
+
+impl ReadAt for MemBody {
+    fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
+        let bytes = usize::try_from(offset).ok().and_then(|at| self.0.get(at..)?.get(..buf.len()));
+        buf.copy_from_slice(bytes.ok_or(io::ErrorKind::UnexpectedEof)?);
+        Ok(())
+    }
+
+    fn len(&self) -> u64 {
+        self.0.len() as u64
+    }
+}
