@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use aurora_engine::body::SpoolBudget;
+
 use crate::fidelity::Loss;
 use crate::{Error, ErrorKind, Result};
 
@@ -89,6 +91,8 @@ pub struct Ctx<'a> {
     pub progress: &'a dyn Progress,
     /// Who may stop it.
     pub cancel: &'a Cancel,
+    /// Memory for bodies, and where they go beyond it.
+    pub spools: SpoolBudget,
     losses: Mutex<Vec<Loss>>,
 }
 
@@ -98,7 +102,8 @@ const MAX_LOSSES: usize = 100_000;
 impl<'a> Ctx<'a> {
     /// With nothing lost yet.
     pub fn new(options: Options, progress: &'a dyn Progress, cancel: &'a Cancel) -> Self {
-        Self { options, progress, cancel, losses: Mutex::default() }
+        let spools = SpoolBudget::new(options.memory / 2, &options.temp_dir);
+        Self { options, progress, cancel, spools, losses: Mutex::default() }
     }
 
     /// Notes that something will not be in the result.
