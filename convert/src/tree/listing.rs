@@ -1,8 +1,15 @@
-//! The canonical listing (README, "The canonical listing"): one row an entry, equal trees give equal rows.
+//! The canonical listing (`docs/cli.md`): one row an entry; equal trees give equal rows.
 
 use std::collections::BTreeMap;
+use std::io::Read;
 
-use super::Tree;
+use aurora_engine::digest::{Algorithm, Hasher};
+use aurora_formats::model::{Device, EntryPath, escape_listing};
+use rayon::prelude::*;
+
+use super::{InodeId, Kind, Tree};
+use crate::content::Content;
+use crate::{Ctx, Error, Result};
 
 /// What tunes a listing.
 #[derive(Debug, Clone, Copy, Default)]
@@ -42,8 +49,103 @@ pub struct Row {
     pub rdev: Option<String>,
 }
 
+/// Attributes that belong to the machine or the storage driver and not to the tree.
+const LEFT_OUT: &[&[u8]] = &[
+    b"security.selinux",
+    b"trusted.overlay.",
+    b"user.overlay.",
+    b"user.containers.",
+    b"user.rootlesscontainers",
+    b"btrfs.",
+];
+/// POSIX ACLs, shown when asked for.
+const ACL: &[u8] = b"system.posix_acl_";
+
 /// All rows, sorted by the raw bytes of the path.
-pub fn rows(tree: &Tree, options: ListOptions) -> crate::Result<Vec<Row>> {
-    let _ = (tree, options);
-    Ok(Vec::new())
+pub fn rows(tree: &Tree, options: ListOptions, ctx: &Ctx<'_>) -> Result<Vec<Row>> {
+    let names = tree.walk();
+    let mut first: BTreeMap<InodeId, &EntryPath> = BTreeMap::new();
+    for (path, id) in &names {
+        first.entry(*id).or_insert(path);
+    }
+    let digests = if options.no_hash { BTreeMap::new() } else { digests(tree, &first, ctx)? };
+    Ok(names.iter().map(|(path, id)| row(tree, path, *id, first[id], &digests, options)).collect())
+}
+
+/// The digest of every file, each inode once.
+fn digests(
+    tree: &Tree,
+    first: &BTreeMap<InodeId, &EntryPath>,
+    ctx: &Ctx<'_>,
+) -> Result<BTreeMap<InodeId, String>> {
+    let files: Vec<(InodeId, &EntryPath, &Content)> = first
+        .iter()
+        .filter_map(|(id, path)| match &tree.inode(*id).kind {
+            Kind::File(content) => Some((*id, *path, &**content)),
+            _ => None,
+        })
+        .collect();
+    let hash = |(id, path, content): &(InodeId, &EntryPath, &Content)| -> Result<(InodeId, String)> {
+        let hex = sha256(content, ctx).map_err(|e| e.at_entry(path))?;
+        Ok((*id, hex))
+    };
+    if ctx.options.threads > 1 {
+        files.par_iter().map(hash).collect()
+    } else {
+        files.iter().map(hash).collect()
+    }
+}
+
+/// SHA-256 of a content, in hex.
+pub fn sha256(content: &Content, ctx: &Ctx<'_>) -> Result<String> {
+    let mut hasher = Hasher::new(Algorithm::Sha256);
+    let mut reader = content.reader();
+    let mut buf = vec![0; content.size.clamp(1, 1 << 18) as usize];
+    loop {
+        ctx.check()?;
+        let n = reader.read(&mut buf).map_err(|e| Error::io("cannot read content", e))?;
+        if n == 0 {
+            return Ok(hasher.finish().hex().to_owned());
+        }
+        hasher.update(&buf[..n]);
+    }
+}
+
+fn row(
+    tree: &Tree,
+    path: &EntryPath,
+    id: InodeId,
+    first: &EntryPath,
+    digests: &BTreeMap<InodeId, String>,
+    options: ListOptions,
+) -> Row {
+    let inode = tree.inode(id);
+    let rdev = |d: Device| Some(format!("{}:{}", d.major, d.minor));
+    let (kind, size, target, rdev) = match &inode.kind {
+        Kind::Dir(_) => ("dir", None, None, None),
+        Kind::File(content) => ("file", Some(content.size), None, None),
+        Kind::Symlink(target) => ("symlink", None, Some(escape_listing(target)), None),
+        Kind::Char(device) => ("char", None, None, rdev(*device)),
+        Kind::Block(device) => ("block", None, None, rdev(*device)),
+        Kind::Fifo => ("fifo", None, None, None),
+        Kind::Socket => ("socket", None, None, None),
+    };
+    let is_shown = |name: &[u8]| {
+        !LEFT_OUT.iter().any(|prefix| name.starts_with(prefix)) && (options.acl || !name.starts_with(ACL))
+    };
+    let shown = inode.meta.xattrs.iter().filter(|(name, _)| is_shown(name));
+    Row {
+        path: path.to_listing(),
+        kind,
+        mode: if kind == "symlink" { "0777".to_owned() } else { format!("0{:o}", inode.meta.mode) },
+        uid: inode.meta.owner.uid,
+        gid: inode.meta.owner.gid,
+        mtime_ns: inode.meta.mtime.as_nanos(),
+        size,
+        sha256: digests.get(&id).cloned(),
+        target,
+        xattrs: shown.map(|(n, v)| (escape_listing(n), aurora_engine::digest::to_hex(v))).collect(),
+        hardlink: (kind != "dir" && inode.names > 1).then(|| first.to_listing()),
+        rdev,
+    }
 }

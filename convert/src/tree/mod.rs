@@ -4,9 +4,10 @@ mod apply;
 mod diff;
 mod inode;
 mod listing;
-mod place;
+pub mod place;
+mod resolve;
 
-pub use apply::{Changeset, FileChange, TreeError, apply};
-pub use diff::{Diff, diff};
+pub use apply::{Changeset, FileChange, TreeError, apply, default_directory};
+pub use diff::{Diff, diff, is_same};
 pub use inode::{Inode, InodeId, Kind, Name, Tree};
-pub use listing::{ListOptions, Row, rows};
+pub use listing::{ListOptions, Row, rows, sha256};
