@@ -1,6 +1,10 @@
-//! Names of images: `TRANSPORT:REST`, as the command line has them (README, "Image names").
+//! Names of images: `TRANSPORT:REST`, as the command line has them (docs/cli.md, "Image names").
 
-use std::path::PathBuf;
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 /// A file, or a pipe of this process.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,8 +64,347 @@ pub enum ImageName {
     },
 }
 
-impl std::fmt::Display for ImageName {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{self:?}")
+/// Why a text is no [`ImageName`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NameError {
+    /// Nothing behind the colon.
+    #[error("{transport}: needs a path behind the colon: {form}")]
+    NoPath {
+        /// The word before the colon.
+        transport: &'static str,
+        /// How the name should look.
+        form: &'static str,
+    },
+    /// `:` or `#` with nothing behind it.
+    #[error("nothing behind the `{separator}`; one that belongs to the path is written `\\{separator}`")]
+    EmptyPart {
+        /// `:` or `#`.
+        separator: char,
+    },
+    /// A reference that is not UTF-8.
+    #[error("a reference must be UTF-8: {0}")]
+    NotUtf8(String),
+    /// `-` where a directory is wanted.
+    #[error("a directory can't be standard input or output; one of this name is written {transport}:./-")]
+    PipeForDirectory {
+        /// The word before the colon.
+        transport: &'static str,
+    },
+    /// A form that a later version reads and writes.
+    #[error("this version has no {what}; {instead}")]
+    NotYet {
+        /// What kind of name it is.
+        what: &'static str,
+        /// What can be used instead.
+        instead: &'static str,
+    },
+    /// A path without a transport.
+    #[error("a path needs its form in front of it, as in dir:{0} (or one of {FORMS})")]
+    BarePath(String),
+    /// No transport that is known, and no name of a store's image either.
+    #[error("not an image name: {0}; use one of {FORMS}")]
+    Unknown(String),
+}
+
+/// All usable forms, for messages.
+const FORMS: &str = "oci:DIR[:REF], oci-archive:FILE[:REF], docker-archive:FILE[:REF], \
+                     zfs:FILE[#DATASET@SNAP], tar:FILE, dir:PATH, raw:FILE";
+
+/// Forms of the contract that are not built: the word before the colon, what it means, what to use.
+const LATER: &[(&str, &str, &str)] = &[
+    (
+        "docker",
+        "registries (docker://)",
+        "copy the image to a layout first (skopeo copy docker://… oci:DIR:TAG) and use oci:DIR:TAG",
+    ),
+    ("smartos", "SmartOS manifests (smartos:)", "use the stream beside the manifest: zfs:FILE"),
+    ("imgapi", "image servers (imgapi:)", "fetch the image's file and use zfs:FILE"),
+    (
+        "dataset",
+        "datasets of this host (dataset:)",
+        "pipe them: zfs send POOL/NAME@SNAP into zfs:-, and zfs:- into zfs receive",
+    ),
+    ("qcow2", "qcow2 disks", "convert them to a raw disk (qemu-img convert -O raw) and use raw:FILE"),
+];
+
+impl ImageName {
+    /// Reads a name whose path may hold any bytes.
+    ///
+    /// The path ends at the first `:` (`oci:` and the archives) or `#` (`zfs:`) that has no backslash before
+    /// it. `\:`, `\#` and `\\` stand for the second character; any other backslash for itself.
+    pub fn parse(raw: &OsStr) -> Result<Self, NameError> {
+        let raw = raw.as_bytes();
+        let shown = || String::from_utf8_lossy(raw).into_owned();
+        let colon = raw.iter().position(|&b| b == b':');
+        let (word, rest) = match colon {
+            Some(at) => (&raw[..at], &raw[at + 1..]),
+            None => (&raw[..0], raw),
+        };
+        Ok(match word {
+            b"oci" => {
+                let (path, reference) = split("oci", "oci:DIR[:REF]", rest, b':')?;
+                Self::Oci { dir: directory("oci", path)?, reference }
+            }
+            b"oci-archive" => {
+                let (path, reference) = split("oci-archive", "oci-archive:FILE[:REF]", rest, b':')?;
+                Self::OciArchive { file: file(path), reference }
+            }
+            b"docker-archive" => {
+                let (path, reference) = split("docker-archive", "docker-archive:FILE[:REF]", rest, b':')?;
+                Self::DockerArchive { file: file(path), reference }
+            }
+            b"zfs" => {
+                let (path, pick) = split("zfs", "zfs:FILE[#DATASET@SNAP]", rest, b'#')?;
+                Self::Zfs { file: file(path), pick }
+            }
+            b"tar" => Self::Tar { file: file(whole("tar", "tar:FILE", rest)?) },
+            b"raw" => Self::Raw { file: file(whole("raw", "raw:FILE", rest)?) },
+            b"dir" => Self::Dir { path: directory("dir", whole("dir", "dir:PATH", rest)?)? },
+            _ if raw.is_empty() || raw == b"-" => return Err(NameError::Unknown(shown())),
+            _ if matches!(raw[0], b'.' | b'/' | b'~') => return Err(NameError::BarePath(shown())),
+            word => {
+                let later = LATER.iter().find(|(name, ..)| name.as_bytes() == word);
+                return Err(match later {
+                    Some(&(_, what, instead)) => NameError::NotYet { what, instead },
+                    None if is_store_name(raw) => NameError::NotYet {
+                        what: "local store, which such a name would be looked up in",
+                        instead: "use oci:DIR[:REF], oci-archive:FILE[:REF], docker-archive:FILE[:REF], \
+                                  zfs:FILE[#DATASET@SNAP], tar:FILE, dir:PATH or raw:FILE",
+                    },
+                    None => NameError::Unknown(shown()),
+                });
+            }
+        })
+    }
+
+    /// The word before the colon.
+    pub fn transport(&self) -> &'static str {
+        match self {
+            Self::Oci { .. } => "oci",
+            Self::OciArchive { .. } => "oci-archive",
+            Self::DockerArchive { .. } => "docker-archive",
+            Self::Zfs { .. } => "zfs",
+            Self::Tar { .. } => "tar",
+            Self::Dir { .. } => "dir",
+            Self::Raw { .. } => "raw",
+        }
+    }
+
+    /// The file or directory, unless it is a pipe.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Oci { dir: path, .. } | Self::Dir { path } => Some(path),
+            Self::OciArchive { file, .. }
+            | Self::DockerArchive { file, .. }
+            | Self::Zfs { file, .. }
+            | Self::Tar { file }
+            | Self::Raw { file } => match file {
+                FileName::Pipe => None,
+                FileName::Path(path) => Some(path),
+            },
+        }
+    }
+
+    /// Whether it is standard input or output.
+    pub fn is_pipe(&self) -> bool {
+        self.path().is_none()
+    }
+
+    /// Behind the separator: the reference, or the pick.
+    fn suffix(&self) -> Option<(char, &str)> {
+        match self {
+            Self::Oci { reference, .. }
+            | Self::OciArchive { reference, .. }
+            | Self::DockerArchive { reference, .. } => reference.as_deref().map(|text| (':', text)),
+            Self::Zfs { pick, .. } => pick.as_deref().map(|text| ('#', text)),
+            Self::Tar { .. } | Self::Dir { .. } | Self::Raw { .. } => None,
+        }
+    }
+}
+
+impl FromStr for ImageName {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        Self::parse(OsStr::new(text))
+    }
+}
+
+/// The name as it was given, but for needless escapes; what is not UTF-8 in the path is replaced.
+impl fmt::Display for ImageName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:", self.transport())?;
+        // The character that would end the path; the other forms have none.
+        let end = match self {
+            Self::Oci { .. } | Self::OciArchive { .. } | Self::DockerArchive { .. } => Some(':'),
+            Self::Zfs { .. } => Some('#'),
+            Self::Tar { .. } | Self::Dir { .. } | Self::Raw { .. } => None,
+        };
+        match self.path() {
+            None => f.write_str("-")?,
+            Some(path) => {
+                let text = path.to_string_lossy();
+                let mut chars = text.chars().peekable();
+                while let Some(c) = chars.next() {
+                    let before_escapable =
+                        c == '\\' && chars.peek().is_none_or(|n| matches!(n, '\\' | ':' | '#'));
+                    if before_escapable || Some(c) == end {
+                        f.write_str("\\")?;
+                    }
+                    write!(f, "{c}")?;
+                }
+            }
+        }
+        match self.suffix() {
+            Some((separator, text)) => write!(f, "{separator}{text}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The path up to the first bare separator, and what is behind it.
+fn split(
+    transport: &'static str,
+    form: &'static str,
+    rest: &[u8],
+    separator: u8,
+) -> Result<(PathBuf, Option<String>), NameError> {
+    let mut at = 0;
+    let end = loop {
+        match rest.get(at) {
+            None => break None,
+            Some(b'\\') => at += 2,
+            Some(&b) if b == separator => break Some(at),
+            Some(_) => at += 1,
+        }
+    };
+    let (path, suffix) = match end {
+        Some(at) => (&rest[..at], Some(&rest[at + 1..])),
+        None => (rest, None),
+    };
+    let suffix = match suffix {
+        None => None,
+        Some(b"") => return Err(NameError::EmptyPart { separator: char::from(separator) }),
+        Some(raw) => {
+            let text = std::str::from_utf8(raw)
+                .map_err(|_| NameError::NotUtf8(String::from_utf8_lossy(raw).into_owned()))?;
+            Some(text.to_owned())
+        }
+    };
+    Ok((whole(transport, form, path)?, suffix))
+}
+
+/// The path alone.
+fn whole(transport: &'static str, form: &'static str, raw: &[u8]) -> Result<PathBuf, NameError> {
+    if raw.is_empty() {
+        return Err(NameError::NoPath { transport, form });
+    }
+    Ok(PathBuf::from(OsString::from_vec(unescape(raw))))
+}
+
+fn unescape(raw: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(raw.len());
+    let mut bytes = raw.iter().copied().peekable();
+    while let Some(b) = bytes.next() {
+        let escaped = (b == b'\\').then(|| bytes.next_if(|n| matches!(n, b':' | b'#' | b'\\'))).flatten();
+        out.push(escaped.unwrap_or(b));
+    }
+    out
+}
+
+fn file(path: PathBuf) -> FileName {
+    if path.as_os_str() == "-" { FileName::Pipe } else { FileName::Path(path) }
+}
+
+fn directory(transport: &'static str, path: PathBuf) -> Result<PathBuf, NameError> {
+    if path.as_os_str() == "-" { Err(NameError::PipeForDirectory { transport }) } else { Ok(path) }
+}
+
+/// `NAME[:TAG]` with the letters that image names have.
+fn is_store_name(raw: &[u8]) -> bool {
+    raw.first().is_some_and(u8::is_ascii_alphanumeric)
+        && raw.iter().all(|b| b.is_ascii_alphanumeric() || b"._-/:@+".contains(b))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(text: &str) -> FileName {
+        FileName::Path(text.into())
+    }
+
+    #[test]
+    fn names_are_read_and_printed_back() {
+        let oci = |dir: &str, reference: Option<&str>| ImageName::Oci {
+            dir: dir.into(),
+            reference: reference.map(str::to_owned),
+        };
+        let zfs = |file, pick: Option<&str>| ImageName::Zfs { file, pick: pick.map(str::to_owned) };
+        let cases: Vec<(&str, ImageName)> = vec![
+            ("oci:web", oci("web", None)),
+            ("oci:./web:1.4", oci("./web", Some("1.4"))),
+            ("oci:web:registry.example/x:1.4@sha256:ab", oci("web", Some("registry.example/x:1.4@sha256:ab"))),
+            ("oci:a\\:b:c", oci("a:b", Some("c"))),
+            ("oci:a#b", oci("a#b", None)),
+            ("oci-archive:-:x", ImageName::OciArchive { file: FileName::Pipe, reference: Some("x".into()) }),
+            ("docker-archive:x.tar", ImageName::DockerArchive { file: path("x.tar"), reference: None }),
+            ("zfs:-", zfs(FileName::Pipe, None)),
+            ("zfs:a.zfs#tank/a@b", zfs(path("a.zfs"), Some("tank/a@b"))),
+            ("zfs:a\\#b:c#t@s", zfs(path("a#b:c"), Some("t@s"))),
+            ("zfs:./-", zfs(path("./-"), None)),
+            ("tar:a:b#c", ImageName::Tar { file: path("a:b#c") }),
+            ("tar:a\\b", ImageName::Tar { file: path("a\\b") }),
+            ("tar:a\\\\", ImageName::Tar { file: path("a\\") }),
+            ("dir:/srv/x y", ImageName::Dir { path: "/srv/x y".into() }),
+            ("raw:-", ImageName::Raw { file: FileName::Pipe }),
+        ];
+        for (text, want) in cases {
+            let got: ImageName = text.parse().unwrap_or_else(|e| panic!("{text}: {e}"));
+            assert_eq!(got, want, "{text}");
+            assert_eq!(got.to_string(), text);
+        }
+        // Needless escapes are read, not printed.
+        assert_eq!("tar:a\\:b".parse::<ImageName>().unwrap().to_string(), "tar:a:b");
+        let odd = ImageName::Oci { dir: "a\\:b\\".into(), reference: Some("r".into()) };
+        assert_eq!(odd.to_string().parse::<ImageName>().unwrap(), odd, "{odd}");
+    }
+
+    #[test]
+    fn paths_need_not_be_utf8() {
+        let name = ImageName::parse(OsStr::from_bytes(b"dir:/srv/l\xe4tin")).unwrap();
+        assert_eq!(name.path().unwrap().as_os_str().as_bytes(), b"/srv/l\xe4tin");
+        assert!(matches!(ImageName::parse(OsStr::from_bytes(b"oci:a:\xff")), Err(NameError::NotUtf8(_))));
+    }
+
+    #[test]
+    fn refusals_say_what_can_be_used() {
+        let cases = [
+            ("docker://alpine:3.20", "registries (docker://); copy the image to a layout"),
+            ("smartos:x.json", "zfs:FILE"),
+            ("imgapi:https://x/y", "zfs:FILE"),
+            ("dataset:zones/x", "zfs:-"),
+            ("qcow2:x", "raw:FILE"),
+            ("alpine", "local store"),
+            ("alpine:3.20", "local store"),
+            ("ghcr.io/a/b:1", "local store"),
+            ("./x", "dir:./x"),
+            ("/x", "dir:/x"),
+            ("", "not an image name"),
+            ("-", "not an image name"),
+            ("a b", "not an image name"),
+            ("oci:", "oci:DIR[:REF]"),
+            ("zfs:", "zfs:FILE[#DATASET@SNAP]"),
+            ("oci::x", "needs a path"),
+            ("oci:a:", "nothing behind the `:`"),
+            ("zfs:a#", "nothing behind the `#`"),
+            ("oci:-", "oci:./-"),
+            ("dir:-", "dir:./-"),
+        ];
+        for (text, want) in cases {
+            let e = text.parse::<ImageName>().expect_err(text).to_string();
+            assert!(e.contains(want), "{text}: {e}");
+        }
     }
 }
