@@ -345,7 +345,10 @@ mod tests {
         let cases: Vec<(&str, ImageName)> = vec![
             ("oci:web", oci("web", None)),
             ("oci:./web:1.4", oci("./web", Some("1.4"))),
-            ("oci:web:registry.example/x:1.4@sha256:ab", oci("web", Some("registry.example/x:1.4@sha256:ab"))),
+            (
+                "oci:web:registry.example/x:1.4@sha256:ab",
+                oci("web", Some("registry.example/x:1.4@sha256:ab")),
+            ),
             ("oci:a\\:b:c", oci("a:b", Some("c"))),
             ("oci:a#b", oci("a#b", None)),
             ("oci-archive:-:x", ImageName::OciArchive { file: FileName::Pipe, reference: Some("x".into()) }),
