@@ -1,0 +1,83 @@
+"""OCI images become streams that the kernel's `zfs receive` takes; it then shows what imageadm listed, and what the
+kernel makes of the dataset afterwards, imageadm reads back.
+
+Squashed: one full stream. Kept: a package, one snapshot a layer. Every quirk image, and the generated ones.
+"""
+import os
+
+from lib import QUIRKS, Failure, quirk_tags, read_rows
+
+BATCH = 40  # streams in one machine run, so that one that hurts the kernel hides few others
+
+
+def prepare(t, share, source, name):
+    """Writes both streams of an image; the jobs for the guest, with what the host says of each."""
+    jobs = []
+    for layers in ("squash", "keep"):
+        stream = "%s.%s.zfs" % (name, layers)
+        t.convert(source, "zfs:" + os.path.join(share, stream), "--layers", layers)
+        jobs.append({"name": "%s.%s" % (name, layers), "files": [stream], "change": True})
+    return jobs
+
+
+def compare(t, share, source, job, answer, want):
+    name = job["name"]
+    if "error" in answer:
+        t.fail(name, "the kernel: " + answer["error"])
+        return
+    out = os.path.join(share, "out", name)
+    stream = "zfs:" + os.path.join(share, job["files"][0])
+    t.same(name + ": mounted", want, read_rows(out + ".jsonl"))
+    if len(answer["snapshots"]) > 1:
+        for snap in answer["snapshots"]:
+            t.same("%s: snapshot %s" % (name, snap), t.ls("%s#@%s" % (stream, snap)), read_rows("%s@%s.jsonl" % (out, snap)))
+    t.same(name + ": as imageadm reads it", want, t.ls(stream))
+    if job.get("change"):
+        changed = read_rows(out + ".changed.jsonl")
+        t.same(name + ": changed, sent whole", changed, t.ls("zfs:%s.changed.full.zfs" % out))
+        t.same(name + ": changed, sent as an increment", changed,
+               t.ls("zfs:%s.changed.inc.zfs" % out, "--origin", stream))
+
+
+def batch(t, images):
+    share = t.path("share", "x")[:-2]
+    for old in os.listdir(share):
+        t.run("rm", "-rf", os.path.join(share, old))
+    jobs, about = [], {}
+    for name, source, verdict in images:
+        try:
+            want = t.ls(source)
+            for job in prepare(t, share, source, name):
+                jobs.append(job)
+                about[job["name"]] = source, want
+        except Failure as e:
+            # Peers refuse it as well: the command line's own tests say which of these are refused, and how.
+            t.check(name, verdict == "refused", e)
+    answers = t.receive(share, jobs, timeout=1800)
+    for job in jobs:
+        source, want = about[job["name"]]
+        t.guard(lambda t, job=job: compare(t, share, source, job, answers[job["name"]], want))
+
+
+def large(t, name, layout):
+    """A generated image: listed, and its tree as peers unpacked it; alone in the machine."""
+    share = t.path("large", name, "x")[:-2]
+    source = "oci:%s:latest" % layout
+    want = t.ls(source)
+    jobs = []
+    for layers in ("squash", "keep"):
+        stream = "%s.%s.zfs" % (name, layers)
+        t.convert(source, "zfs:" + os.path.join(share, stream), "--layers", layers)
+        jobs.append({"name": "%s.%s" % (name, layers), "files": [stream], "change": True, "keep": False})
+    answers = t.receive(share, jobs, timeout=5400)
+    for job in jobs:
+        t.guard(lambda t, job=job: compare(t, share, source, job, answers[job["name"]], want))
+    t.run("rm", "-rf", share)
+
+
+def run(t):
+    images = [(tag, "oci:%s:%s" % (QUIRKS, tag), verdict) for tag, verdict in quirk_tags()]
+    for at in range(0, len(images), BATCH):
+        t.guard(batch, images[at:at + BATCH])
+    for name, layout in t.images():
+        t.guard(large, name, layout)
