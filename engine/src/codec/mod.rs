@@ -1,5 +1,24 @@
 //! Compression of blobs: told by content, undone with bounds, done in parallel with the same bytes each time.
 
+mod detect;
+mod encoder;
+mod error;
+mod gzip;
+mod input;
+mod limit;
+mod parallel;
+mod serial;
+#[cfg(test)]
+mod tests;
+mod zstd;
+
+use std::fmt;
+use std::io::{self, Read};
+
+pub use detect::{DETECT_LEN, detect};
+pub use encoder::{Encoder, writer};
+pub use error::CodecError;
+
 /// How a blob is packed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Codec {
@@ -15,6 +34,25 @@ pub enum Codec {
     Xz,
 }
 
+impl Codec {
+    /// As it is written in options and messages.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Gzip => "gzip",
+            Self::Zstd => "zstd",
+            Self::Bzip2 => "bzip2",
+            Self::Xz => "xz",
+        }
+    }
+}
+
+impl fmt::Display for Codec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
 /// How to pack: a codec and, where it has them, a level.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Compression {
@@ -24,7 +62,20 @@ pub struct Compression {
     pub level: Option<u32>,
 }
 
-/// Why compressed bytes can't be unpacked.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum CodecError {}
+/// Unpacks whatever `inner` holds: the codec is told by the first bytes, and all members, frames and streams
+/// are read to the end of `inner`, which must be an end of one of them. At most `max_decoded` bytes come out.
+///
+/// Damage and limits are [`io::Error`]s of kind `InvalidData` with a [`CodecError`] inside; errors of `inner`
+/// pass through.
+pub fn reader(inner: Box<dyn Read + Send>, max_decoded: u64) -> io::Result<(Codec, Box<dyn Read + Send>)> {
+    let mut input = input::Input::new(inner);
+    let codec = detect(input.peek(DETECT_LEN)?);
+    let decoder: Box<dyn Read + Send> = match codec {
+        Codec::None => Box::new(input),
+        Codec::Gzip => Box::new(gzip::GzipReader::new(input)),
+        Codec::Zstd => Box::new(zstd::ZstdReader::new(input)?),
+        Codec::Bzip2 => Box::new(serial::Bzip2Reader::new(input)),
+        Codec::Xz => Box::new(serial::XzReader::new(input)),
+    };
+    Ok((codec, Box::new(limit::Limited::new(decoder, max_decoded))))
+}

@@ -1,1 +1,11 @@
-//! See the crate's documentation.
+//! The file system: files that appear when they are whole, trees read and written below a directory that
+//! nothing can lead out of.
+
+mod atomic;
+mod file;
+
+pub use atomic::{AtomicFile, OutputFile};
+pub use file::{
+    create_dir_all, exists, is_dir, is_regular, open_input, read_dir, read_limited, remove_dir_all,
+    remove_file, rename, stdin, stdout,
+};
