@@ -6,7 +6,8 @@ use super::Codec;
 pub const DETECT_LEN: usize = 10;
 
 /// The first bytes of a bzip2 block, and of an end without any block, behind `BZh1` to `BZh9`.
-const BZIP2_STARTS: [&[u8]; 2] = [&[0x31, 0x41, 0x59, 0x26, 0x53, 0x59], &[0x17, 0x72, 0x45, 0x38, 0x50, 0x90]];
+const BZIP2_STARTS: [&[u8]; 2] =
+    [&[0x31, 0x41, 0x59, 0x26, 0x53, 0x59], &[0x17, 0x72, 0x45, 0x38, 0x50, 0x90]];
 
 /// Tells the codec from the first [`DETECT_LEN`] bytes (fewer if there are no more); what has no known magic
 /// number is not compressed. A beginning that is cut off counts as what it begins, so that it fails as such.

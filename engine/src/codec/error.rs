@@ -27,7 +27,9 @@ pub enum CodecError {
         what: &'static str,
     },
     /// Unpacked bytes, or a header, are not what their checksum says.
-    #[error("{codec} checksum of the {what} before byte {offset} is {expected:#010x}, but its bytes give: {actual:#010x}")]
+    #[error(
+        "{codec} checksum of the {what} before byte {offset} is {expected:#010x}, but its bytes give: {actual:#010x}"
+    )]
     Checksum {
         /// The codec.
         codec: Codec,

@@ -88,7 +88,8 @@ impl GzipReader {
             if flags & flag != 0 {
                 let mut left = MAX_TEXT;
                 while self.byte(&mut crc)? != 0 {
-                    left = left.checked_sub(1).ok_or_else(|| self.malformed("name or comment is too long"))?;
+                    left =
+                        left.checked_sub(1).ok_or_else(|| self.malformed("name or comment is too long"))?;
                 }
             }
         }
