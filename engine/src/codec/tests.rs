@@ -31,7 +31,7 @@ fn sample(len: usize) -> Vec<u8> {
     let mut state = 1u32;
     let mut next = move |i: usize| {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        if i / 1000 % 2 == 0 { (state >> 24) as u8 } else { (i % 7) as u8 }
+        if (i / 1000).is_multiple_of(2) { (state >> 24) as u8 } else { (i % 7) as u8 }
     };
     (0..len).map(&mut next).collect()
 }

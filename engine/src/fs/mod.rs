@@ -2,10 +2,20 @@
 //! nothing can lead out of.
 
 mod atomic;
+mod beneath;
 mod file;
+mod meta;
+mod remove;
+mod root;
+mod staged;
+mod walk;
 
 pub use atomic::{AtomicFile, OutputFile};
 pub use file::{
     create_dir_all, exists, is_dir, is_regular, open_input, read_dir, read_limited, remove_dir_all,
     remove_file, rename, stdin, stdout,
 };
+pub use meta::{Kind, Status, Xattrs, is_root, own_ids};
+pub use root::{NewFile, Root};
+pub use staged::StagedDir;
+pub use walk::{DirFile, DirTree, data_runs};
