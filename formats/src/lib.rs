@@ -7,5 +7,6 @@
 
 pub mod model;
 pub mod oci;
+pub mod smartos;
 pub mod tar;
 pub mod zfs;
