@@ -1,10 +1,14 @@
 //! Names of bytes: `algorithm:hex` (OCI image-spec, descriptor.md, "Digests").
 
+mod sha1;
+
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::str::FromStr;
 
 use sha2::{Digest as _, Sha256, Sha512};
+
+pub use sha1::{Sha1, Sha1Error, Sha1ParseError, Sha1Reader, Sha1Writer};
 
 /// A hash that content may be named by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
