@@ -1,5 +1,9 @@
 //! The neutral description of an image; each format maps to and from it in one file.
 
+pub mod oci;
+pub mod select;
+pub mod time;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;

@@ -74,6 +74,13 @@ impl AtomicFile {
         Ok(self.writer.get_ref())
     }
 
+    /// As [`AtomicFile::commit`], under another name in the same directory or elsewhere in the same file system: for
+    /// files that are named by their content.
+    pub fn commit_as(mut self, path: &Path) -> io::Result<()> {
+        self.path = path.to_owned();
+        self.commit()
+    }
+
     /// Writes everything to disk and gives it the final name.
     pub fn commit(mut self) -> io::Result<()> {
         self.writer.flush()?;

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::AsFd;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 pub use std::fs::{create_dir_all, remove_dir_all, remove_file, rename};
@@ -14,6 +15,23 @@ pub fn open_input(path: &Path) -> io::Result<File> {
         return Err(io::ErrorKind::IsADirectory.into());
     }
     Ok(file)
+}
+
+/// Opens a file that must be a regular one: a pipe of that name is an error and not waited for.
+pub fn open_regular(path: &Path) -> io::Result<File> {
+    let flags = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).expect("open's flags are an int");
+    let file = File::options().read(true).custom_flags(flags).open(path)?;
+    let kind = file.metadata()?.file_type();
+    match () {
+        () if kind.is_file() => Ok(file),
+        () if kind.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
+        () => Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")),
+    }
+}
+
+/// Whether a regular file, symbolic links followed, has this name.
+pub fn is_file(path: &Path) -> bool {
+    path.is_file()
 }
 
 /// Standard input, unbuffered.
@@ -79,6 +97,9 @@ mod tests {
         assert_eq!(read_limited(&path("a"), 5).unwrap(), b"aaaaa");
         assert_eq!(read_limited(&path("a"), 4).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
         assert_eq!(open_input(dir.path()).unwrap_err().kind(), io::ErrorKind::IsADirectory);
+        assert!(open_regular(&path("a")).is_ok() && is_file(&path("a")));
+        assert_eq!(open_regular(dir.path()).unwrap_err().kind(), io::ErrorKind::IsADirectory);
+        assert_eq!(open_regular(Path::new("/dev/null")).unwrap_err().kind(), io::ErrorKind::InvalidInput);
         std::os::unix::fs::symlink("nowhere", path("link")).unwrap();
         assert!(exists(&path("link")).unwrap() && !exists(&path("none")).unwrap());
     }

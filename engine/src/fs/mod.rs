@@ -4,6 +4,7 @@
 mod atomic;
 mod beneath;
 mod file;
+mod lock;
 mod meta;
 mod remove;
 mod root;
@@ -12,9 +13,10 @@ mod walk;
 
 pub use atomic::{AtomicFile, OutputFile};
 pub use file::{
-    create_dir_all, exists, is_dir, is_regular, open_input, read_dir, read_limited, remove_dir_all,
-    remove_file, rename, stdin, stdout,
+    create_dir_all, exists, is_dir, is_file, is_regular, open_input, open_regular, read_dir, read_limited,
+    remove_dir_all, remove_file, rename, stdin, stdout,
 };
+pub use lock::DirLock;
 pub use meta::{Kind, Status, Xattrs, is_root, own_ids};
 pub use root::{NewFile, Root};
 pub use staged::StagedDir;

@@ -11,6 +11,7 @@ use super::atomic::{sync_parent, temporary_name};
 /// [`StagedDir::commit`], the new one is removed and the existing one emptied again.
 pub struct StagedDir {
     root: Root,
+    place: PathBuf,
     stage: Stage,
 }
 
@@ -28,14 +29,15 @@ impl StagedDir {
             if !is_empty {
                 return Err(io::ErrorKind::AlreadyExists.into());
             }
-            return Ok(Self { root: Root::open(path)?, stage: Stage::Existing });
+            return Ok(Self { root: Root::open(path)?, place: path.to_owned(), stage: Stage::Existing });
         }
         loop {
             let temporary = temporary_name(path)?;
             match std::fs::DirBuilder::new().mode(0o700).create(&temporary) {
                 Ok(()) => {
                     let root = Root::open(&temporary)?;
-                    return Ok(Self { root, stage: Stage::New { temporary, path: path.to_owned() } });
+                    let place = temporary.clone();
+                    return Ok(Self { root, place, stage: Stage::New { temporary, path: path.to_owned() } });
                 }
                 Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(e) => return Err(e),
@@ -46,6 +48,11 @@ impl StagedDir {
     /// What is to be filled.
     pub fn root(&self) -> &Root {
         &self.root
+    }
+
+    /// Where that is until [`StagedDir::commit`].
+    pub fn path(&self) -> &Path {
+        &self.place
     }
 
     /// It is whole: gives it its final name.
