@@ -58,6 +58,11 @@ const LEFT_OUT: &[&[u8]] = &[
     b"user.rootlesscontainers",
     b"btrfs.",
 ];
+/// Whether an attribute says nothing of the tree itself.
+pub(crate) fn is_of_the_host(name: &[u8]) -> bool {
+    LEFT_OUT.iter().any(|prefix| name.starts_with(prefix))
+}
+
 /// POSIX ACLs, shown when asked for.
 const ACL: &[u8] = b"system.posix_acl_";
 
@@ -130,9 +135,7 @@ fn row(
         Kind::Fifo => ("fifo", None, None, None),
         Kind::Socket => ("socket", None, None, None),
     };
-    let is_shown = |name: &[u8]| {
-        !LEFT_OUT.iter().any(|prefix| name.starts_with(prefix)) && (options.acl || !name.starts_with(ACL))
-    };
+    let is_shown = |name: &[u8]| !is_of_the_host(name) && (options.acl || !name.starts_with(ACL));
     let shown = inode.meta.xattrs.iter().filter(|(name, _)| is_shown(name));
     Row {
         path: path.to_listing(),

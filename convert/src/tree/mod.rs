@@ -10,4 +10,5 @@ mod resolve;
 pub use apply::{Changeset, FileChange, TreeError, apply, default_directory};
 pub use diff::{Diff, diff, is_same};
 pub use inode::{Inode, InodeId, Kind, Name, Tree};
+pub(crate) use listing::is_of_the_host;
 pub use listing::{ListOptions, Row, rows, sha256};

@@ -1,7 +1,7 @@
 //! Random access to bytes that do not change.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
@@ -29,10 +29,17 @@ pub struct FileBody {
 }
 
 impl FileBody {
-    /// Takes the file with the length it has now.
-    pub fn new(file: File) -> io::Result<Self> {
-        let len = file.metadata()?.len();
+    /// Takes the file, or the block device, with the length it has now.
+    pub fn new(mut file: File) -> io::Result<Self> {
+        let meta = file.metadata()?;
+        // A device says its size only so.
+        let len = if meta.is_file() { meta.len() } else { file.seek(SeekFrom::End(0))? };
         Ok(Self { file, len })
+    }
+
+    /// Runs of data, as `(offset, length)`, ascending; what lies between them is known to be zeros.
+    pub fn data_runs(&self) -> io::Result<Vec<(u64, u64)>> {
+        crate::fs::data_runs(&self.file, self.len)
     }
 }
 

@@ -9,7 +9,7 @@ use std::path::Path;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 
 use super::beneath::Beneath;
-use super::meta::{self, Kind};
+use super::meta::{self, Kind, Status};
 
 /// A directory that a tree is written into. Paths are relative, bytes,
 /// components joined by `/`, never `.` or `..`. Symbolic links below it are made, never followed; what exists is
@@ -64,6 +64,10 @@ impl Root {
             Kind::Char | Kind::Block => rustix::fs::makedev(major, minor),
             _ => 0,
         };
+        // Linux takes 32 bits of the number and would drop the rest in silence.
+        if cfg!(target_os = "linux") && (major > 0xfff || minor > 0xf_ffff) {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
         let (dir, name) = self.below.parent(path)?;
         Ok(rustix::fs::mknodat(&*dir, name, file_type, Mode::RUSR | Mode::WUSR, device)?)
     }
@@ -104,6 +108,15 @@ impl Root {
         }
         let (dir, name) = self.below.parent(path)?;
         meta::set_mtime(&dir, name, mtime)
+    }
+
+    /// What a name leads to now, links not followed.
+    pub fn status(&self, path: &[u8]) -> io::Result<Status> {
+        if path.is_empty() {
+            return Ok(Status::new(&rustix::fs::fstat(&*self.below.dir(path)?)?));
+        }
+        let (dir, name) = self.below.parent(path)?;
+        meta::status(&dir, name)
     }
 
     /// Removes everything in it, to give up. The directory itself stays.
