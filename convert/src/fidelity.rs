@@ -41,6 +41,13 @@ pub enum LossKind {
     Oddity,
 }
 
+impl Loss {
+    /// Whether `--strict` minds: oddities of the source are told, and take nothing away.
+    pub fn is_serious(&self) -> bool {
+        self.kind != LossKind::Oddity
+    }
+}
+
 impl LossKind {
     /// As it stands in `--json`.
     pub fn name(self) -> &'static str {

@@ -11,6 +11,7 @@ mod fidelity;
 pub mod image;
 mod lineage;
 pub mod names;
+pub mod ops;
 pub mod sink;
 pub mod source;
 pub mod tree;

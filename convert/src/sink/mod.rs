@@ -25,6 +25,29 @@ pub struct WriteOptions {
     pub target: Target,
     /// Overwrite an existing destination.
     pub force: bool,
+    /// A loss is an error.
+    pub strict: bool,
+}
+
+impl WriteOptions {
+    /// The last question before a result gets its final name: is the work still wanted, and is nothing lost
+    /// that must not be? Every sink asks it once all is written.
+    pub fn may_commit(&self, ctx: &Ctx<'_>) -> Result<()> {
+        ctx.check()?;
+        if self.strict { refuse_losses(ctx) } else { Ok(()) }
+    }
+}
+
+/// Fails where something was lost: `--strict`.
+pub fn refuse_losses(ctx: &Ctx<'_>) -> Result<()> {
+    let losses = ctx.losses();
+    let mut serious = losses.iter().filter(|loss| loss.is_serious());
+    let Some(first) = serious.next() else { return Ok(()) };
+    let more = match serious.count() {
+        0 => String::new(),
+        n => format!(" (and {n} more)"),
+    };
+    Err(ErrorKind::Lossy(format!("{first}{more}")).into())
 }
 
 /// The systems that a ZFS stream is written for.

@@ -68,13 +68,28 @@ const ACL: &[u8] = b"system.posix_acl_";
 
 /// All rows, sorted by the raw bytes of the path.
 pub fn rows(tree: &Tree, options: ListOptions, ctx: &Ctx<'_>) -> Result<Vec<Row>> {
-    let names = tree.walk();
-    let mut first: BTreeMap<InodeId, &EntryPath> = BTreeMap::new();
+    rows_where(tree, |_| true, options, ctx)
+}
+
+/// The rows of the names that are wanted. Content of other files is not read; a `hardlink` may well name one.
+pub fn rows_where(
+    tree: &Tree,
+    is_wanted: impl Fn(&EntryPath) -> bool,
+    options: ListOptions,
+    ctx: &Ctx<'_>,
+) -> Result<Vec<Row>> {
+    let mut names = tree.walk();
+    let mut first: BTreeMap<InodeId, EntryPath> = BTreeMap::new();
     for (path, id) in &names {
-        first.entry(*id).or_insert(path);
+        first.entry(*id).or_insert_with(|| path.clone());
     }
-    let digests = if options.no_hash { BTreeMap::new() } else { digests(tree, &first, ctx)? };
-    Ok(names.iter().map(|(path, id)| row(tree, path, *id, first[id], &digests, options)).collect())
+    names.retain(|(path, _)| is_wanted(path));
+    let mut hashed: BTreeMap<InodeId, &EntryPath> = BTreeMap::new();
+    for (path, id) in &names {
+        hashed.entry(*id).or_insert(path);
+    }
+    let digests = if options.no_hash { BTreeMap::new() } else { digests(tree, &hashed, ctx)? };
+    Ok(names.iter().map(|(path, id)| row(tree, path, *id, &first[id], &digests, options)).collect())
 }
 
 /// The digest of every file, each inode once.

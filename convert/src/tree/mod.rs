@@ -11,4 +11,4 @@ pub use apply::{Changeset, FileChange, TreeError, apply, default_directory};
 pub use diff::{Diff, diff, is_same};
 pub use inode::{Inode, InodeId, Kind, Name, Tree};
 pub(crate) use listing::is_of_the_host;
-pub use listing::{ListOptions, Row, rows, sha256};
+pub use listing::{ListOptions, Row, rows, rows_where, sha256};

@@ -1,0 +1,155 @@
+//! Any image to any form.
+
+use aurora_engine::codec::{Codec, Compression};
+
+use super::{Selection, one_pipe, placement, read};
+use crate::lineage::{Layers, Loaded};
+use crate::names::ImageName;
+use crate::sink::{self, Outcome, Target, WriteOptions, refuse_losses};
+use crate::tree::place::Placement;
+use crate::{Ctx, Error, Loss, Result};
+
+/// What tunes a conversion.
+#[derive(Debug, Clone, Default)]
+pub struct ConvertOptions {
+    /// What is read; its platform is also the one written.
+    pub selection: Selection,
+    /// One tree or all steps.
+    pub layers: Layers,
+    /// How the result is packed; `None` is its form's default.
+    pub compression: Option<Compression>,
+    /// Where the root file system lies in a dataset; `None` is told by its looks when reading, top when writing.
+    pub placement: Option<Placement>,
+    /// Who is to receive a ZFS stream; `None` is [`Target::OpenZfs`].
+    pub target: Option<Target>,
+    /// A loss is an error, and there is no result then.
+    pub strict: bool,
+}
+
+/// A finished conversion.
+#[derive(Debug, Clone, Default)]
+pub struct Converted {
+    /// What was written.
+    pub outcome: Outcome,
+    /// What the result does not hold.
+    pub losses: Vec<Loss>,
+}
+
+impl Converted {
+    /// Whether something was lost that matters.
+    pub fn is_lossy(&self) -> bool {
+        self.losses.iter().any(Loss::is_serious)
+    }
+}
+
+/// Reads, places, writes.
+pub fn convert(
+    src: &ImageName,
+    dst: &ImageName,
+    options: &ConvertOptions,
+    ctx: &Ctx<'_>,
+) -> Result<Converted> {
+    check(src, dst, options)?;
+    let mut loaded = read(src, &options.selection, options.layers, ctx)?;
+    match &mut loaded {
+        Loaded::Filesystem(lineage) => {
+            placement::place(lineage, src, dst, options.placement, ctx)
+                .map_err(|e| e.in_image(src.to_string()))?;
+        }
+        Loaded::Volume(_) if options.placement.is_some() => {
+            return Err(Error::usage("--placement is for root file systems, and this is a disk")
+                .in_image(src.to_string()));
+        }
+        Loaded::Volume(_) => {}
+    }
+    if options.strict {
+        refuse_losses(ctx)?;
+    }
+    let write = WriteOptions {
+        compression: options.compression,
+        platform: options.selection.platform.clone(),
+        target: options.target.unwrap_or_default(),
+        force: false,
+        strict: options.strict,
+    };
+    ctx.progress.phase("writing");
+    let outcome = sink::write(&loaded, dst, &write, ctx)?;
+    Ok(Converted { outcome, losses: ctx.losses() })
+}
+
+/// What can be told from names and options alone, before anything is read.
+fn check(src: &ImageName, dst: &ImageName, options: &ConvertOptions) -> Result<()> {
+    let refuse = |text: &str| Err(Error::usage(text).in_image(dst.to_string()));
+    one_pipe(options.selection.origins.iter().chain([src]))?;
+    let to_zfs = matches!(dst, ImageName::Zfs { .. });
+    if matches!(dst, ImageName::Zfs { pick: Some(_), .. }) {
+        return refuse("`#…` picks a snapshot to read; a stream is written to zfs:FILE");
+    }
+    let one_tree = matches!(dst, ImageName::Tar { .. } | ImageName::Dir { .. } | ImageName::Raw { .. });
+    if one_tree && options.layers == Layers::Keep {
+        return refuse("holds one tree and no layers; leave out --layers keep");
+    }
+    if options.target.is_some() && !to_zfs {
+        return refuse("--target is for ZFS streams written: zfs:FILE");
+    }
+    if options.placement.is_some() && !to_zfs && !matches!(src, ImageName::Zfs { .. }) {
+        return refuse("--placement is for ZFS streams, and none is read or written here");
+    }
+    match (dst, options.compression.map(|c| c.codec)) {
+        (ImageName::Dir { .. }, Some(_)) => refuse("a directory is not compressed; leave out --compress"),
+        (
+            ImageName::Oci { .. } | ImageName::OciArchive { .. } | ImageName::DockerArchive { .. },
+            Some(Codec::Bzip2 | Codec::Xz),
+        ) => refuse("layers are packed with none, gzip or zstd"),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ErrorKind;
+
+    #[test]
+    fn what_names_and_options_rule_out_is_a_usage_error() {
+        let keep = ConvertOptions { layers: Layers::Keep, ..Default::default() };
+        let target = ConvertOptions { target: Some(Target::Illumos), ..Default::default() };
+        let placed = ConvertOptions { placement: Some(Placement::Root), ..Default::default() };
+        let packed = |codec| ConvertOptions {
+            compression: Some(Compression { codec, level: None }),
+            ..Default::default()
+        };
+        let piped = ConvertOptions {
+            selection: Selection { origins: vec!["zfs:-".parse().unwrap()], ..Default::default() },
+            ..Default::default()
+        };
+        let cases = [
+            ("oci:a", "zfs:b#t@s", ConvertOptions::default(), "zfs:FILE"),
+            ("oci:a", "tar:b", keep.clone(), "leave out --layers keep"),
+            ("oci:a", "dir:b", keep.clone(), "leave out --layers keep"),
+            ("zfs:a", "raw:b", keep.clone(), "leave out --layers keep"),
+            ("zfs:a", "zfs:b", keep.clone(), ""),
+            ("oci:a", "zfs:b", keep, ""),
+            ("oci:a", "oci:b", target.clone(), "--target"),
+            ("oci:a", "zfs:b", target, ""),
+            ("oci:a", "tar:b", placed.clone(), "--placement"),
+            ("zfs:a", "tar:b", placed.clone(), ""),
+            ("oci:a", "zfs:b", placed, ""),
+            ("oci:a", "dir:b", packed(Codec::Gzip), "--compress"),
+            ("oci:a", "oci:b", packed(Codec::Xz), "none, gzip or zstd"),
+            ("oci:a", "oci:b", packed(Codec::Zstd), ""),
+            ("oci:a", "tar:b", packed(Codec::Xz), ""),
+            ("zfs:-", "tar:b", piped, "standard input"),
+        ];
+        for (src, dst, options, want) in cases {
+            let got = check(&src.parse().unwrap(), &dst.parse().unwrap(), &options);
+            match got {
+                Ok(()) => assert_eq!(want, "", "{src} {dst}"),
+                Err(e) => {
+                    assert!(matches!(e.kind(), ErrorKind::Usage(_)), "{src} {dst}: {e}");
+                    assert!(!want.is_empty() && e.to_string().contains(want), "{src} {dst}: {e}");
+                }
+            }
+        }
+    }
+}

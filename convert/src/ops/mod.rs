@@ -1,0 +1,64 @@
+//! What the commands do, without arguments to parse and without output.
+
+mod cells;
+mod convert;
+mod date;
+mod diff;
+mod inspect;
+mod list;
+mod placement;
+mod verify;
+
+pub use cells::{Cell, cells, json_line, json_string, volume_line};
+pub use convert::{ConvertOptions, Converted, convert};
+pub use date::{civil, rfc3339};
+pub use diff::{Comparison, DiffOptions, Difference, diff};
+pub use inspect::{Inspection, LayerInfo, SnapshotInfo, inspect};
+pub use list::{LayerRow, ListRequest, Listing, list};
+pub use verify::{Finding, Verified, verify};
+
+use crate::image::Platform;
+use crate::lineage::{Layers, Loaded};
+use crate::names::ImageName;
+use crate::source::{self, ReadOptions};
+use crate::{Ctx, Error, ErrorKind, Result};
+
+/// Which image a name means, beyond the name itself.
+#[derive(Debug, Clone, Default)]
+pub struct Selection {
+    /// Which image of an index.
+    pub platform: Option<Platform>,
+    /// For an increment: the steps below it, base first.
+    pub origins: Vec<ImageName>,
+}
+
+/// Reads an image that must exist.
+fn read(name: &ImageName, selection: &Selection, layers: Layers, ctx: &Ctx<'_>) -> Result<Loaded> {
+    for image in selection.origins.iter().chain([name]) {
+        must_exist(image)?;
+    }
+    let options = ReadOptions {
+        layers,
+        platform: selection.platform.clone(),
+        origins: selection.origins.clone(),
+    };
+    ctx.progress.phase("reading");
+    source::read(name, &options, ctx)
+}
+
+/// A file or directory that is not there is "no such image"; what is missing *in* an image is a damaged image.
+fn must_exist(name: &ImageName) -> Result<()> {
+    match name.path().map(|path| path.try_exists()) {
+        Some(Ok(false)) => Err(ErrorKind::NoSuchImage(name.to_string()).into()),
+        _ => Ok(()),
+    }
+}
+
+/// Standard input can be read once.
+fn one_pipe<'a>(names: impl Iterator<Item = &'a ImageName>) -> Result<()> {
+    let piped: Vec<String> = names.filter(|name| name.is_pipe()).map(ImageName::to_string).collect();
+    if piped.len() > 1 {
+        return Err(Error::usage(format!("standard input holds one image, not {}", piped.join(" and "))));
+    }
+    Ok(())
+}

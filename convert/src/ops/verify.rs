@@ -1,0 +1,114 @@
+//! Every digest, checksum, size and reference of an image; all that is wrong, not only the first.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::{Selection, one_pipe, read};
+use crate::content::Content;
+use crate::lineage::{Layers, Loaded};
+use crate::names::ImageName;
+use crate::tree::{self, Kind};
+use crate::{Ctx, Error, ErrorKind, Result};
+
+/// Something that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// Where; empty for the image as a whole.
+    pub place: String,
+    /// What.
+    pub message: String,
+}
+
+impl From<&Error> for Finding {
+    fn from(e: &Error) -> Self {
+        // The image's name is the same for all and stands elsewhere.
+        let mut place = e.location().clone();
+        place.image = None;
+        Self { place: place.to_string(), message: e.kind().to_string() }
+    }
+}
+
+/// The result.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Verified {
+    /// Layers or snapshots looked at.
+    pub layers: usize,
+    /// Files whose content was read.
+    pub files: u64,
+    /// Bytes of them.
+    pub bytes: u64,
+    /// What is wrong.
+    pub findings: Vec<Finding>,
+}
+
+/// Verifies an image. Fails itself only where it could not look at all.
+pub fn verify(name: &ImageName, selection: &Selection, ctx: &Ctx<'_>) -> Result<Verified> {
+    one_pipe(selection.origins.iter().chain([name]))?;
+    let mut found = Verified::default();
+    match read(name, selection, Layers::Keep, ctx) {
+        Ok(loaded) => contents(&loaded, &mut found, ctx)?,
+        Err(e) if is_about_the_image(&e) => found.findings.push(Finding::from(&e)),
+        Err(e) => return Err(e),
+    }
+    Ok(found)
+}
+
+/// Whether the image is at fault, and not the request or the machine.
+fn is_about_the_image(e: &Error) -> bool {
+    match e.kind() {
+        ErrorKind::Usage(_)
+        | ErrorKind::NoSuchImage(_)
+        | ErrorKind::Ambiguous { .. }
+        | ErrorKind::NotAFilesystem(_)
+        | ErrorKind::Unsupported(_)
+        | ErrorKind::Interrupted => false,
+        // What is missing, short or malformed in the image's own files; not a full disk.
+        ErrorKind::Io { source, .. } => matches!(
+            source.kind(),
+            std::io::ErrorKind::NotFound
+                | std::io::ErrorKind::UnexpectedEof
+                | std::io::ErrorKind::InvalidData
+                | std::io::ErrorKind::IsADirectory
+                | std::io::ErrorKind::NotADirectory
+        ),
+        _ => true,
+    }
+}
+
+/// Reads every content once: blocks inside may be packed and damaged.
+fn contents(loaded: &Loaded, found: &mut Verified, ctx: &Ctx<'_>) -> Result<()> {
+    ctx.progress.phase("reading content");
+    let mut look = |content: &Content, locate: &dyn Fn(Error) -> Error| -> Result<()> {
+        found.files += 1;
+        found.bytes = found.bytes.saturating_add(content.size);
+        match tree::sha256(content, ctx).map_err(locate) {
+            Err(e) if is_about_the_image(&e) => {
+                found.findings.push(Finding::from(&e));
+                Ok(())
+            }
+            other => other.map(|_| ()),
+        }
+    };
+    match loaded {
+        Loaded::Volume(volume) => {
+            look(&volume.content, &|e| e)?;
+            found.layers = 1;
+        }
+        Loaded::Filesystem(lineage) => {
+            let count = lineage.steps.len();
+            // A content that a layer leaves alone is the very same in the next tree.
+            let mut seen: BTreeSet<*const Content> = BTreeSet::new();
+            for (i, step) in lineage.steps.iter().enumerate() {
+                for (path, id) in step.tree.walk() {
+                    let Kind::File(content) = &step.tree.inode(id).kind else { continue };
+                    if seen.insert(Arc::as_ptr(content)) {
+                        let name = step.chain_id.to_string();
+                        look(content, &|e| e.in_layer(i + 1, count, name.clone()).at_entry(&path))?;
+                    }
+                }
+            }
+            found.layers = count;
+        }
+    }
+    Ok(())
+}
