@@ -108,7 +108,8 @@ mod tests {
             json_line(&row),
             r#"{"path":"a\\\\b","type":"file","mode":"04755","uid":1,"gid":4294967295,"mtime_ns":-9300000000000000000001,"size":3,"sha256":"ab","xattrs":{"user.a":"","user.b":"00"},"hardlink":"a"}"#
         );
-        row = Row { kind: "block", rdev: Some("8:1".into()), size: None, sha256: None, hardlink: None, ..row };
+        row =
+            Row { kind: "block", rdev: Some("8:1".into()), size: None, sha256: None, hardlink: None, ..row };
         row.xattrs.clear();
         assert!(json_line(&row).ends_with(r#"001,"rdev":"8:1"}"#));
         assert_eq!(volume_line(5, Some("ab")), r#"{"type":"volume","size":5,"sha256":"ab"}"#);

@@ -22,7 +22,17 @@ pub struct DiffOptions {
 
 /// Keys that can be left out.
 const IGNORABLE: &[&str] = &[
-    "mode", "uid", "gid", "mtime_ns", "size", "sha256", "target", "xattrs", "hardlink", "rdev", "dir_mtime",
+    "mode",
+    "uid",
+    "gid",
+    "mtime_ns",
+    "size",
+    "sha256",
+    "target",
+    "xattrs",
+    "hardlink",
+    "rdev",
+    "dir_mtime",
     "root",
 ];
 
@@ -89,8 +99,7 @@ pub fn diff(a: &ImageName, b: &ImageName, options: &DiffOptions, ctx: &Ctx<'_>) 
     if let Some(key) = options.ignore.iter().find(|key| !IGNORABLE.contains(&key.as_str())) {
         return Err(Error::usage(format!("--ignore takes {}; not {key}", IGNORABLE.join(", "))));
     }
-    let request =
-        ListRequest { selection: options.selection.clone(), layer: None, options: options.list };
+    let request = ListRequest { selection: options.selection.clone(), layer: None, options: options.list };
     let side = |name: &ImageName| -> Result<Side> {
         let loaded = read(name, &options.selection, Layers::Squash, ctx)?;
         let listing = listing(&loaded, &request, ctx).map_err(|e| e.in_image(name.to_string()))?;

@@ -90,8 +90,8 @@ pub(super) fn listing(loaded: &Loaded, request: &ListRequest, ctx: &Ctx<'_>) -> 
             Some(_) => Listing::Layer(rows.into_iter().map(LayerRow::Changed).collect()),
         });
     };
-    let diff =
-        tree::diff(&below.tree, &step.tree).map_err(|e| Error::io("cannot compare with the layer below", e))?;
+    let diff = tree::diff(&below.tree, &step.tree)
+        .map_err(|e| Error::io("cannot compare with the layer below", e))?;
     let changed: BTreeSet<&EntryPath> = diff.changed.iter().map(|(path, _)| path).collect();
     let rows = tree::rows_where(&step.tree, |path| changed.contains(path), request.options, ctx)?;
     // Both are sorted by raw bytes; escaped text would sort otherwise.

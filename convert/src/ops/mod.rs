@@ -37,11 +37,8 @@ fn read(name: &ImageName, selection: &Selection, layers: Layers, ctx: &Ctx<'_>) 
     for image in selection.origins.iter().chain([name]) {
         must_exist(image)?;
     }
-    let options = ReadOptions {
-        layers,
-        platform: selection.platform.clone(),
-        origins: selection.origins.clone(),
-    };
+    let options =
+        ReadOptions { layers, platform: selection.platform.clone(), origins: selection.origins.clone() };
     ctx.progress.phase("reading");
     source::read(name, &options, ctx)
 }

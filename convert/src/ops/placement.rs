@@ -129,8 +129,9 @@ mod tests {
     }
 
     fn paths(lineage: &Lineage, ctx: &Ctx<'_>) -> Vec<Vec<String>> {
-        let list =
-            |s: &Step| rows(&s.tree, ListOptions::default(), ctx).unwrap().into_iter().map(|r| r.path).collect();
+        let list = |s: &Step| {
+            rows(&s.tree, ListOptions::default(), ctx).unwrap().into_iter().map(|r| r.path).collect()
+        };
         lineage.steps.iter().map(list).collect()
     }
 
@@ -160,8 +161,7 @@ mod tests {
         for (src, dst, wanted, before, want) in cases {
             let ctx = Ctx::new(Options::new(std::env::temp_dir()), &NoProgress, &cancel);
             let mut lineage = lineage(vec![tree(before)]);
-            let placed =
-                place(&mut lineage, &src.parse().unwrap(), &dst.parse().unwrap(), wanted, &ctx);
+            let placed = place(&mut lineage, &src.parse().unwrap(), &dst.parse().unwrap(), wanted, &ctx);
             let got = match placed {
                 Ok(()) => paths(&lineage, &ctx)[0].join(" "),
                 Err(_) => "error".to_owned(),
