@@ -1,6 +1,7 @@
 //! Readers: one file a format, each from bytes to a [`Loaded`] image.
 
 pub mod dir;
+pub mod ingest;
 pub mod oci;
 pub mod raw;
 pub mod tar;

@@ -1,0 +1,203 @@
+//! The files of a layout, be it a directory or an archive, as bodies.
+
+use std::io::{self, Read, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use aurora_engine::body::{Body, FileBody, ReadAt, Spool};
+use aurora_engine::codec::{self, Codec, DETECT_LEN};
+use aurora_engine::fs;
+
+use crate::content::{BlockCache, Content};
+use crate::names::FileName;
+use crate::source::ingest;
+use crate::tree::{self, InodeId, Kind, Tree};
+use crate::{Ctx, Error, Result};
+
+/// Files by their path inside a layout or archive.
+pub(super) trait Files: Send + Sync {
+    /// A file; `None` if there is none of that name.
+    fn file(&self, path: &str) -> Result<Option<Body>>;
+}
+
+/// A layout that is a directory. Asked for paths of fixed names and well-formed digests only, so none leads out.
+pub(super) struct DirFiles(pub(super) PathBuf);
+
+impl Files for DirFiles {
+    fn file(&self, path: &str) -> Result<Option<Body>> {
+        let path = self.0.join(path);
+        let open = fs::open_regular(&path).and_then(FileBody::new);
+        match open {
+            Ok(body) => Ok(Some(Arc::new(body))),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(Error::io(path.display().to_string(), e)),
+        }
+    }
+}
+
+/// A layout, or what `docker save` writes, in a tar: read as a tree whose files are slices of the archive, so that
+/// links between its members mean what they say and nothing leads out.
+pub(super) struct TreeFiles(Tree);
+
+/// Symbolic links on one path, as everywhere.
+const MAX_LINKS: usize = 40;
+
+impl TreeFiles {
+    /// Reads the list of members. What can't be read anywhere (a pipe, a compressed file) is spooled first.
+    pub(super) fn open(file: &FileName, ctx: &Ctx<'_>) -> Result<Self> {
+        let name = match file {
+            FileName::Pipe => "standard input".to_owned(),
+            FileName::Path(path) => path.display().to_string(),
+        };
+        let body = archive_body(file, ctx).map_err(|e| Error::io(name, e))?;
+        let members = ingest::ingest_rootfs(&mut BodyReader::new(body.clone()), Some(&body), ctx)?;
+        Ok(Self(tree::apply(None, &members.changes)?))
+    }
+
+    /// The inode at a path, symbolic links followed inside the archive.
+    fn resolve(&self, path: &[u8]) -> Option<InodeId> {
+        let mut todo: Vec<Vec<u8>> = path.split(|&b| b == b'/').rev().map(<[u8]>::to_vec).collect();
+        let mut way = vec![Tree::ROOT];
+        let mut links = 0;
+        while let Some(part) = todo.pop() {
+            match part.as_slice() {
+                b"" | b"." => continue,
+                b".." => {
+                    way.truncate(way.len().saturating_sub(1).max(1));
+                    continue;
+                }
+                _ => {}
+            }
+            let found = self.0.child(*way.last()?, &part)?;
+            let Kind::Symlink(target) = &self.0.inode(found).kind else {
+                way.push(found);
+                continue;
+            };
+            links += 1;
+            if links > MAX_LINKS {
+                return None;
+            }
+            if target.starts_with(b"/") {
+                way.truncate(1);
+            }
+            todo.extend(target.split(|&b| b == b'/').rev().map(<[u8]>::to_vec));
+        }
+        way.pop()
+    }
+}
+
+impl Files for TreeFiles {
+    fn file(&self, path: &str) -> Result<Option<Body>> {
+        let found = self.resolve(path.as_bytes()).map(|id| &self.0.inode(id).kind);
+        Ok(match found {
+            Some(Kind::File(content)) => Some(Arc::new(ContentBody(content.clone()))),
+            _ => None,
+        })
+    }
+}
+
+/// The uncompressed archive, readable anywhere.
+fn archive_body(file: &FileName, ctx: &Ctx<'_>) -> io::Result<Body> {
+    let input = match file {
+        FileName::Pipe => fs::stdin()?,
+        FileName::Path(path) => fs::open_input(path)?,
+    };
+    if !fs::is_regular(&input)? {
+        return spool(Box::new(input), ctx);
+    }
+    let body: Body = Arc::new(FileBody::new(input)?);
+    let mut head = vec![0; body.len().min(DETECT_LEN as u64) as usize];
+    body.read_exact_at(&mut head, 0)?;
+    match codec::detect(&head) {
+        Codec::None => Ok(body),
+        _ => spool(Box::new(BodyReader::new(body)), ctx),
+    }
+}
+
+fn spool(input: Box<dyn Read + Send>, ctx: &Ctx<'_>) -> io::Result<Body> {
+    let (_, mut plain) = codec::reader(input, ctx.options.max_decoded)?;
+    let mut spool = Spool::new(&ctx.spools);
+    let mut buffer = vec![0; 256 << 10];
+    loop {
+        let n = plain.read(&mut buffer)?;
+        if n == 0 || ctx.cancel.is_set() {
+            return spool.finish();
+        }
+        spool.write_all(&buffer[..n])?;
+    }
+}
+
+/// A member's content as a body.
+struct ContentBody(Arc<Content>);
+
+impl ReadAt for ContentBody {
+    fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
+        if offset.checked_add(buf.len() as u64).is_none_or(|end| end > self.0.size) {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        self.0.read_at(buf, offset, &mut BlockCache::default())
+    }
+
+    fn len(&self) -> u64 {
+        self.0.size
+    }
+}
+
+/// Reads a body from its start.
+pub(super) struct BodyReader {
+    body: Body,
+    at: u64,
+}
+
+impl BodyReader {
+    pub(super) fn new(body: Body) -> Self {
+        Self { body, at: 0 }
+    }
+}
+
+impl Read for BodyReader {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let n = (self.body.len() - self.at).min(buf.len() as u64) as usize;
+        self.body.read_exact_at(&mut buf[..n], self.at)?;
+        self.at += n as u64;
+        Ok(n)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use aurora_engine::body::MemBody;
+    use aurora_formats::model::Metadata;
+
+    #[test]
+    fn links_in_an_archive_are_followed_inside_it() {
+        let mut tree = Tree::new(Metadata::default());
+        let body: Body = Arc::new(MemBody(b"layer".to_vec()));
+        let add = |tree: &mut Tree, dir, name: &[u8], kind| {
+            let id = tree.add(Metadata::default(), kind);
+            tree.link(dir, name, id);
+            id
+        };
+        let link = |to: &str| Kind::Symlink(to.as_bytes().into());
+        let one = add(&mut tree, Tree::ROOT, b"one", Kind::Dir(Arc::default()));
+        add(&mut tree, one, b"layer.tar", Kind::File(Arc::new(Content::plain(&body, 0, 5))));
+        let two = add(&mut tree, Tree::ROOT, b"two", Kind::Dir(Arc::default()));
+        add(&mut tree, two, b"layer.tar", link("../one/layer.tar"));
+        add(&mut tree, Tree::ROOT, b"abs", link("/../two"));
+        add(&mut tree, Tree::ROOT, b"loop", link("loop"));
+        let files = TreeFiles(tree);
+        for (path, want) in [
+            ("one/layer.tar", true),
+            ("two/layer.tar", true),
+            ("./abs//layer.tar", true),
+            ("../../one/layer.tar", true),
+            ("loop", false),
+            ("one", false),
+            ("three", false),
+        ] {
+            let found = files.file(path).unwrap();
+            assert_eq!(found.is_some_and(|b| b.len() == 5), want, "{path}");
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! Reads OCI layouts, archives of them, and docker-archive.
+//!
+//! Nothing is believed: every document and layer is read through its digest and size, every layer's uncompressed
+//! bytes are compared with the config's diffID, and how a layer is packed is told by its content, not by its label.
+
+mod docker;
+mod files;
+mod layers;
+mod snapshot;
+mod store;
+mod survey;
+mod verify;
+
+use std::sync::Arc;
+
+use aurora_engine::digest::Digest;
+use aurora_formats::oci::chain::chain_text;
+
+pub(crate) use snapshot::to_annotations;
+pub use snapshot::{SNAPSHOT_CREATION_TIME, SNAPSHOT_GUID, SNAPSHOT_NAME};
+pub use survey::{ImageSurvey, LayerSurvey, Survey, survey};
+pub use verify::{Finding, verify};
+
+use crate::image::{oci, time};
+use crate::lineage::{Layers, Lineage, Loaded, Step};
+use crate::names::ImageName;
+use crate::source::ReadOptions;
+use crate::tree::{self, Tree};
+use crate::{Ctx, Error, Loss, LossKind, Result};
+use store::{Layer, Picked, Store};
+
+/// Reads an image.
+pub fn read(name: &ImageName, options: &ReadOptions, ctx: &Ctx<'_>) -> Result<Loaded> {
+    let store = Store::open(name, ctx)?;
+    let picked = store.pick(reference(name), options)?;
+    let layers = store.layers(&picked)?;
+    ctx.progress.total(layers.iter().map(|layer| layer.body.len()).sum());
+    ctx.progress.phase("layers");
+    let ingested = layers::ingest_all(&layers, ctx)?;
+    ctx.progress.phase("tree");
+    let mut changes = ingested.into_iter();
+    let history = picked.config.layer_history();
+    let (mut tree, mut chain) = (None, None);
+    let mut steps = Vec::new();
+    for (n, layer) in layers.iter().enumerate() {
+        ctx.check()?;
+        let changes = changes.next().expect("there are as many results as layers");
+        let next = tree::apply(tree.as_deref(), &changes.changes)
+            .map_err(|e: Error| e.in_layer(n + 1, layers.len(), layer.name.clone()))?;
+        let next = Arc::new(next);
+        let link = next_chain(chain.as_ref(), &layer.diff_id);
+        if options.layers == Layers::Keep || n + 1 == layers.len() {
+            let line = history.as_ref().map(|lines| lines[n]);
+            // Of several layers in one, no single line of the history tells the story.
+            let line = line.filter(|_| options.layers == Layers::Keep || layers.len() == 1);
+            steps.push(Step {
+                tree: next.clone(),
+                chain_id: link.clone(),
+                snapshot: snapshot_of(layer, ctx),
+                created: line.and_then(|l| l.created.as_deref()).and_then(time::parse_rfc3339),
+                created_by: line.and_then(|l| l.created_by.clone()),
+            });
+        }
+        (tree, chain) = (Some(next), Some(link));
+    }
+    if steps.is_empty() {
+        steps.push(empty_step());
+    }
+    Ok(Loaded::Filesystem(Lineage { image: image(&picked, ctx), steps }))
+}
+
+/// What the name says behind the file.
+fn reference(name: &ImageName) -> Option<&str> {
+    match name {
+        ImageName::Oci { reference, .. }
+        | ImageName::OciArchive { reference, .. }
+        | ImageName::DockerArchive { reference, .. } => reference.as_deref(),
+        _ => None,
+    }
+}
+
+/// The chainID of a layer upon others (config.md, "Layer ChainID").
+fn next_chain(below: Option<&Digest>, diff_id: &Digest) -> Digest {
+    match chain_text(below.map(Digest::to_string).as_deref(), &diff_id.to_string()) {
+        Some(text) => Digest::sha256(text.as_bytes()),
+        None => diff_id.clone(),
+    }
+}
+
+/// An image without layers is an empty root directory.
+fn empty_step() -> Step {
+    Step {
+        tree: Arc::new(Tree::new(tree::default_directory())),
+        chain_id: Digest::sha256(b""),
+        snapshot: None,
+        created: None,
+        created_by: None,
+    }
+}
+
+fn image(picked: &Picked, ctx: &Ctx<'_>) -> crate::image::Image {
+    let odd = |detail: String| ctx.lose(Loss { path: None, kind: LossKind::Oddity, detail });
+    if let Some(text) = &picked.config.created
+        && time::parse_rfc3339(text).is_none()
+    {
+        odd(format!("the config's `created` is no time: {}", text.escape_default()));
+    }
+    if !picked.config.history.is_empty() && picked.config.layer_history().is_none() {
+        odd("the config's history has another number of layers than the image".into());
+    }
+    let none = Default::default();
+    oci::from_config(&picked.config, picked.manifest.as_ref().map_or(&none, |(_, m)| &m.annotations))
+}
+
+fn snapshot_of(layer: &Layer, ctx: &Ctx<'_>) -> Option<crate::Snapshot> {
+    match snapshot::from_annotations(&layer.annotations) {
+        Ok(found) => found,
+        Err(detail) => {
+            let detail = format!("layer {}: {detail}", layer.name);
+            ctx.lose(Loss { path: None, kind: LossKind::Oddity, detail });
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chains_are_those_of_the_specification() {
+        let (a, b) = (Digest::sha256(b"a"), Digest::sha256(b"b"));
+        let one = next_chain(None, &a);
+        assert_eq!(one, a);
+        assert_eq!(next_chain(Some(&one), &b), Digest::sha256(format!("{a} {b}").as_bytes()));
+    }
+}
