@@ -2,17 +2,13 @@
 
 pub mod block;
 pub mod checksum;
+mod error;
 pub mod format;
+pub mod nvlist;
+pub mod parse;
 pub mod record;
+pub mod sa;
+pub mod zap;
+pub mod znode;
 
-/// Why a stream can't be read.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum ZfsError {}
-
-impl ZfsError {
-    /// What the user may do about it.
-    pub fn hint(&self) -> Option<&'static str> {
-        None
-    }
-}
+pub use error::ZfsError;
