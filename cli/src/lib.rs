@@ -1,1 +1,23 @@
 //! The command line of aurora.
+//!
+//! Arguments become a request, `aurora_convert::ops` does the work, the result is printed. What a test would
+//! want to call is there, not here.
+#![forbid(unsafe_code)]
+
+mod args;
+mod convert;
+mod diff;
+mod errors;
+mod exit;
+mod generate;
+mod inspect;
+mod ls;
+mod output;
+mod progress;
+mod run;
+mod session;
+mod signals;
+mod units;
+mod verify;
+
+pub use run::main;

@@ -1,2 +1,5 @@
-//! `imageadm`.
-fn main() {}
+//! `imageadm`: any image to any form.
+
+fn main() -> std::process::ExitCode {
+    aurora_cli::main()
+}

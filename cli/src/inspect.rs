@@ -1,0 +1,127 @@
+//! `imageadm inspect`.
+
+use aurora_convert::ops::{self, Inspection, LayerInfo};
+
+use crate::args::Inspect;
+use crate::errors;
+use crate::exit::Exit;
+use crate::output::{safe, table};
+use crate::session::{Session, Stop, selection};
+use crate::units::show_size;
+
+pub(crate) fn run(args: &Inspect, session: &Session) -> Result<Exit, Stop> {
+    let ctx = session.ctx();
+    let found = ops::inspect(&args.src, &selection(&args.selected), &ctx)?;
+    // The losses are part of the document.
+    let losses = if args.json { Vec::new() } else { ctx.losses() };
+    let mut out = session.done(&[]);
+    if args.json {
+        out.line(&serde_json::to_string(&found).expect("the description is plain data"))?;
+    } else {
+        for line in human(&found) {
+            out.line(&line)?;
+        }
+    }
+    out.finish()?;
+    if !session.common.quiet {
+        errors::losses(&losses);
+    }
+    Ok(Exit::Done)
+}
+
+fn human(found: &Inspection) -> Vec<String> {
+    let mut rows: Vec<(String, String)> = Vec::new();
+    let mut row = |key: &str, value: Option<String>| {
+        if let Some(value) = value {
+            rows.push((key.to_owned(), value));
+        }
+    };
+    row("name", Some(found.name.clone()));
+    row("form", Some(format!("{}, {}", found.form, found.kind)));
+    row("platform", found.platform.clone());
+    row("created", found.created.clone());
+    row("author", found.author.clone());
+    row("entries", found.entries.map(|n| n.to_string()));
+    let size = if found.data == found.size {
+        show_size(found.size)
+    } else {
+        format!("{}, {} of it data", show_size(found.size), show_size(found.data))
+    };
+    row("size", Some(size));
+    row("block size", found.block_size.map(|n| n.to_string()));
+    for origin in &found.origins {
+        row("origin", Some(origin.clone()));
+    }
+    for key in ["Entrypoint", "Cmd", "Env", "User", "WorkingDir", "Labels"] {
+        let value = found.config.get(key).filter(|value| !value.is_null());
+        row(&key.to_lowercase(), value.map(ToString::to_string));
+    }
+    for (key, value) in &found.annotations {
+        row(&safe(key), Some(value.clone()));
+    }
+    let mut lines = table(&rows);
+    lines.push(format!("layers: {}", found.layers.len()));
+    for layer in &found.layers {
+        lines.push(format!("  {}", describe(layer)));
+    }
+    lines
+}
+
+fn describe(layer: &LayerInfo) -> String {
+    let mut parts = vec![format!("{}.", layer.number)];
+    match (&layer.snapshot, &layer.chain_id) {
+        (Some(snapshot), _) => parts.push(format!("{} guid {}", snapshot.name, snapshot.guid)),
+        (None, Some(chain)) => parts.push(chain.clone()),
+        (None, None) => {}
+    }
+    parts.extend(layer.created.clone());
+    if layer.entries > 0 {
+        parts.push(format!("{} entries", layer.entries));
+    }
+    parts.push(show_size(layer.size));
+    parts.extend(layer.created_by.clone());
+    safe(&parts.join("  "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use aurora_convert::ops::SnapshotInfo;
+
+    #[test]
+    fn people_get_a_table() {
+        let found = Inspection {
+            name: "zfs:a".into(),
+            form: "zfs",
+            kind: "filesystem",
+            platform: Some("linux/amd64".into()),
+            entries: Some(3),
+            size: 4096,
+            data: 1024,
+            layers: vec![LayerInfo {
+                number: 1,
+                snapshot: Some(SnapshotInfo {
+                    name: "t@\u{1b}s".into(),
+                    guid: "00000000000000ff".into(),
+                    created: "1970-01-01T00:00:00Z".into(),
+                }),
+                entries: 3,
+                size: 4096,
+                ..LayerInfo::default()
+            }],
+            ..Inspection::default()
+        };
+        assert_eq!(
+            human(&found),
+            [
+                "name:     zfs:a",
+                "form:     zfs, filesystem",
+                "platform: linux/amd64",
+                "entries:  3",
+                "size:     4.0 KiB, 1.0 KiB of it data",
+                "layers: 1",
+                "  1.  t@\\u{1b}s guid 00000000000000ff  3 entries  4.0 KiB",
+            ]
+        );
+    }
+}

@@ -1,0 +1,63 @@
+//! From arguments to exit status.
+
+use std::io;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use aurora_convert::Cancel;
+use clap::Parser;
+
+use crate::args::{Cli, Command};
+use crate::exit::Exit;
+use crate::session::{Session, Stop};
+use crate::{convert, diff, errors, generate, inspect, ls, signals, verify};
+
+/// `imageadm`.
+pub fn main() -> ExitCode {
+    // Wrong arguments end here with status 2; help and version with 0.
+    let cli = Cli::parse();
+    let cancel = Arc::new(Cancel::default());
+    let caught = match signals::watch(Arc::clone(&cancel)) {
+        Ok(caught) => caught,
+        Err(e) => {
+            errors::message("error", &format!("cannot watch for signals: {e}"), None);
+            return Exit::Failed.into();
+        }
+    };
+    let session = Session::new(cli.common, cancel);
+    let threads = session.threads();
+    if threads > 1 {
+        // Fails only where a pool exists, and nothing before this line makes one.
+        let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
+    }
+    let done = match &cli.command {
+        Command::Convert(args) => convert::run(args, &session),
+        Command::Ls(args) => ls::run(args, &session),
+        Command::Inspect(args) => inspect::run(args, &session),
+        Command::Verify(args) => verify::run(args, &session),
+        Command::Diff(args) => diff::run(args, &session),
+        Command::Completions(args) => generate::completions(args),
+        Command::Man(args) => generate::man(args),
+    };
+    let exit = match done {
+        Ok(exit) => exit,
+        // Whoever read the output has seen enough.
+        Err(Stop::Output(e)) if e.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
+        Err(Stop::Output(e)) => {
+            errors::message("error", &format!("cannot write to standard output: {e}"), None);
+            Exit::Failed
+        }
+        Err(Stop::Failed(e)) => {
+            session.watch.finish();
+            let exit = Exit::from(&e);
+            if exit == Exit::Interrupted {
+                errors::note("interrupted");
+                caught.reraise();
+            } else {
+                errors::error(&e);
+            }
+            exit
+        }
+    };
+    exit.into()
+}

@@ -1,0 +1,60 @@
+//! `imageadm verify`.
+
+use aurora_convert::ops::{self, Finding, Verified, json_string};
+
+use crate::args::Verify;
+use crate::exit::Exit;
+use crate::output::safe;
+use crate::session::{Session, Stop, selection};
+use crate::units::show_size;
+
+pub(crate) fn run(args: &Verify, session: &Session) -> Result<Exit, Stop> {
+    let ctx = session.ctx();
+    let found = ops::verify(&args.src, &selection(&args.selected), &ctx)?;
+    let mut out = session.done(&[]);
+    if args.json {
+        out.line(&document(&args.src.to_string(), &found))?;
+    } else {
+        for finding in &found.findings {
+            out.line(&safe(&text(finding)))?;
+        }
+        if !session.common.quiet {
+            out.line(&summary(&found))?;
+        }
+    }
+    out.finish()?;
+    Ok(if found.findings.is_empty() { Exit::Done } else { Exit::Failed })
+}
+
+fn text(finding: &Finding) -> String {
+    if finding.place.is_empty() {
+        finding.message.clone()
+    } else {
+        format!("{}: {}", finding.place, finding.message)
+    }
+}
+
+fn summary(found: &Verified) -> String {
+    let looked = format!("{} layers, {} files, {}", found.layers, found.files, show_size(found.bytes));
+    match found.findings.len() {
+        0 => format!("no faults: {looked}"),
+        1 => format!("1 fault: {looked}"),
+        n => format!("{n} faults: {looked}"),
+    }
+}
+
+fn document(name: &str, found: &Verified) -> String {
+    let finding = |f: &Finding| {
+        format!("{{\"place\":{},\"message\":{}}}", json_string(&f.place), json_string(&f.message))
+    };
+    let findings: Vec<String> = found.findings.iter().map(finding).collect();
+    format!(
+        "{{\"name\":{},\"ok\":{},\"layers\":{},\"files\":{},\"bytes\":{},\"findings\":[{}]}}",
+        json_string(name),
+        found.findings.is_empty(),
+        found.layers,
+        found.files,
+        found.bytes,
+        findings.join(",")
+    )
+}
