@@ -111,10 +111,7 @@ mod tests {
         };
         let lines: Vec<String> = found.differences.iter().map(text).collect();
         assert_eq!(lines, ["only in A: a (file)", "b: mode: \"0644\" -> null", "b: size: 1 -> 2"]);
-        assert_eq!(
-            summary(&found),
-            "3 entries in A, 2 in B, 3 differences: mode 1, only in A 1, size 1"
-        );
+        assert_eq!(summary(&found), "3 entries in A, 2 in B, 3 differences: mode 1, only in A 1, size 1");
         assert_eq!(
             document(&found),
             r#"{"entries_a":3,"entries_b":2,"equal":false,"differences":[{"path":"a","only":"a","type":"file"},{"path":"b","field":"mode","a":"0644","b":null},{"path":"b","field":"size","a":1,"b":2}]}"#

@@ -58,8 +58,7 @@ mod tests {
 
     #[test]
     fn numbers_are_those_of_the_contract() {
-        let all =
-            [Exit::Done, Exit::Failed, Exit::Usage, Exit::NoSuchImage, Exit::Lossy, Exit::Interrupted];
+        let all = [Exit::Done, Exit::Failed, Exit::Usage, Exit::NoSuchImage, Exit::Lossy, Exit::Interrupted];
         assert_eq!(all.map(Exit::code), [0, 1, 2, 3, 4, 130]);
     }
 

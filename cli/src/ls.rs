@@ -183,16 +183,11 @@ mod tests {
                 "brw-rw---- 0/0        8,1 1970-01-01 00:00:00 s",
             ]
         );
-        let layer = Listing::Layer(vec![
-            LayerRow::Removed("x".into()),
-            LayerRow::Changed(row("y", "fifo", "00")),
-        ]);
+        let layer =
+            Listing::Layer(vec![LayerRow::Removed("x".into()), LayerRow::Changed(row("y", "fifo", "00"))]);
         assert_eq!(
             human(&layer),
-            [
-                "-          -   - -                   x (removed)",
-                "p--------- 0/0 - 1970-01-01 00:00:00 y"
-            ]
+            ["-          -   - -                   x (removed)", "p--------- 0/0 - 1970-01-01 00:00:00 y"]
         );
     }
 
