@@ -1,6 +1,7 @@
 //! ZFS send streams: records, and the objects they carry (shared facts: `docs/zfs-send-stream.md`).
 
 pub mod block;
+pub mod build;
 pub mod checksum;
 mod error;
 pub mod format;
