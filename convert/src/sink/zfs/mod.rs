@@ -10,8 +10,6 @@ mod incremental;
 mod output;
 mod record;
 mod target;
-#[cfg(test)]
-mod tests;
 mod volume;
 
 use aurora_formats::zfs::build::package;

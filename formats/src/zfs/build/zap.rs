@@ -79,7 +79,8 @@ mod tests {
     #[test]
     fn form_follows_the_names() {
         let long = [b'n'; MZAP_NAME];
-        let cases: &[(&[(&[u8], u64)], usize, u32)] = &[
+        type Case<'a> = (&'a [(&'a [u8], u64)], usize, u32);
+        let cases: &[Case<'_>] = &[
             (&[], 1, 512),
             (&[(&b"a"[..], 1); 7], 1, 512),
             (&[(&b"a"[..], 1); 8], 1, 1024),
