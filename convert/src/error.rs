@@ -71,6 +71,12 @@ pub enum ErrorKind {
     /// A ZFS stream is damaged, or of a kind that holds no readable files.
     #[error(transparent)]
     Zfs(#[from] aurora_formats::zfs::ZfsError),
+    /// A SmartOS manifest is damaged or says what it can't mean.
+    #[error(transparent)]
+    Smartos(#[from] aurora_formats::smartos::SmartosError),
+    /// The file of a SmartOS image is not the one its manifest means.
+    #[error(transparent)]
+    ImageFile(#[from] aurora_engine::digest::Sha1Error),
     /// Compressed bytes are damaged.
     #[error(transparent)]
     Codec(#[from] aurora_engine::codec::CodecError),
@@ -132,9 +138,13 @@ impl Error {
 
     /// An operating system's error, unless it carries one of ours inside.
     pub fn io(what: impl Into<String>, source: io::Error) -> Self {
-        use aurora_engine::{codec::CodecError, digest::VerifyError};
+        use aurora_engine::codec::CodecError;
+        use aurora_engine::digest::{Sha1Error, VerifyError};
         if let Some(e) = source.get_ref().and_then(|e| e.downcast_ref::<VerifyError>()) {
             return ErrorKind::Verify(e.clone()).into();
+        }
+        if let Some(e) = source.get_ref().and_then(|e| e.downcast_ref::<Sha1Error>()) {
+            return ErrorKind::ImageFile(*e).into();
         }
         match source.downcast::<CodecError>() {
             Ok(e) => ErrorKind::Codec(e).into(),
@@ -180,7 +190,11 @@ impl Error {
         match self.kind() {
             ErrorKind::Zfs(e) => e.hint(),
             ErrorKind::Ambiguous { .. } => Some("choose one with --platform OS/ARCH[/VARIANT] or by its tag"),
-            ErrorKind::Tar(_) | ErrorKind::Codec(_) | ErrorKind::Verify(_) | ErrorKind::DiffId { .. } => {
+            ErrorKind::Tar(_)
+            | ErrorKind::Codec(_)
+            | ErrorKind::Verify(_)
+            | ErrorKind::ImageFile(_)
+            | ErrorKind::DiffId { .. } => {
                 Some("the image is damaged or hostile; `imageadm verify` lists every problem it has")
             }
             ErrorKind::Lossy(_) => Some("leave out --strict to convert all the same"),

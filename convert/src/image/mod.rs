@@ -2,6 +2,7 @@
 
 pub mod oci;
 pub mod select;
+pub mod smartos;
 pub mod time;
 
 use std::collections::BTreeMap;
