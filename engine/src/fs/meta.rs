@@ -4,9 +4,11 @@
 use std::io;
 #[cfg(target_os = "linux")]
 use std::os::fd::AsRawFd;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::OwnedFd;
 
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Stat, Timespec, Timestamps, UTIME_OMIT, Uid};
+#[cfg(target_os = "linux")]
+use rustix::io::Errno;
 
 /// What kind of thing a name leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,11 +119,24 @@ pub(super) fn chmod(dir: &OwnedFd, name: &[u8], mode: u32) -> io::Result<()> {
     let fd = rustix::fs::openat(dir, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
     let stat = rustix::fs::fstat(&fd)?;
     if FileType::from_raw_mode(stat.st_mode) == FileType::Symlink {
-        return Err(rustix::io::Errno::LOOP.into());
+        return Err(Errno::LOOP.into());
     }
     // The kernel refuses fchmod on such a descriptor, but not on its name: it leads to this very inode.
     let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
-    Ok(rustix::fs::chmod(path, Mode::from_raw_mode(mode))?)
+    match rustix::fs::chmod(path, Mode::from_raw_mode(mode)) {
+        // Without /proc, directories can still be opened; files are changed while they are open anyway.
+        Err(Errno::NOENT) if is_dir(&stat) => {
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            let opened = rustix::fs::openat(&fd, ".", flags, Mode::empty())?;
+            Ok(rustix::fs::fchmod(opened, Mode::from_raw_mode(mode))?)
+        }
+        other => Ok(other?),
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn is_dir(stat: &Stat) -> bool {
+    FileType::from_raw_mode(stat.st_mode) == FileType::Directory
 }
 
 /// Sets the permissions of what is no link, without following one that took its place.
@@ -142,84 +157,6 @@ pub(super) fn set_mtime(dir: &OwnedFd, name: &[u8], mtime: (i64, u32)) -> io::Re
 pub(super) fn status(dir: &OwnedFd, name: &[u8]) -> io::Result<Status> {
     Ok(Status::new(&rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)?))
 }
-
-/// Attributes of one inode by full name, sorted.
-pub type Xattrs = Vec<(Vec<u8>, Vec<u8>)>;
-
-/// Extended attributes of a name in a directory (of the directory itself for an empty name), never those of
-/// what a link points to.
-#[cfg(target_os = "linux")]
-mod xattr {
-    use super::{AsRawFd, BorrowedFd, OwnedFd, Xattrs, io};
-    use rustix::io::Errno;
-
-    /// Longest value and longest list of names that Linux allows.
-    const MAX: usize = 64 << 10;
-
-    /// The calls take paths only, so the directory is named by its descriptor. Only the last component could be
-    /// a link, and that one is not followed.
-    fn path(dir: &OwnedFd, name: &[u8]) -> Vec<u8> {
-        let mut path = format!("/proc/self/fd/{}", dir.as_raw_fd()).into_bytes();
-        path.push(b'/');
-        path.extend_from_slice(if name.is_empty() { b"." } else { name });
-        path
-    }
-
-    pub(in super::super) fn get_all(dir: &OwnedFd, name: &[u8]) -> io::Result<Xattrs> {
-        let path = path(dir, name);
-        let mut buf = vec![0; 1024];
-        let len = loop {
-            match rustix::fs::llistxattr(&path, &mut buf[..]) {
-                Ok(len) => break len,
-                Err(Errno::RANGE) if buf.len() < MAX => buf.resize(MAX, 0),
-                Err(Errno::OPNOTSUPP) => return Ok(Vec::new()),
-                Err(e) => return Err(e.into()),
-            }
-        };
-        let mut found = Vec::new();
-        let mut value = Vec::new();
-        for name in buf[..len].split(|&b| b == 0).filter(|name| !name.is_empty()) {
-            value.resize(MAX, 0);
-            match rustix::fs::lgetxattr(&path, name, &mut value[..]) {
-                Ok(len) => found.push((name.to_vec(), value[..len].to_vec())),
-                // Removed meanwhile, or not for this user.
-                Err(Errno::NODATA | Errno::OPNOTSUPP | Errno::PERM) => {}
-                Err(e) => return Err(e.into()),
-            }
-        }
-        found.sort();
-        Ok(found)
-    }
-
-    pub(in super::super) fn set(dir: &OwnedFd, name: &[u8], key: &[u8], value: &[u8]) -> io::Result<()> {
-        let flags = rustix::fs::XattrFlags::empty();
-        Ok(rustix::fs::lsetxattr(path(dir, name), key, value, flags)?)
-    }
-
-    pub(in super::super) fn set_fd(fd: BorrowedFd<'_>, key: &[u8], value: &[u8]) -> io::Result<()> {
-        Ok(rustix::fs::fsetxattr(fd, key, value, rustix::fs::XattrFlags::empty())?)
-    }
-}
-
-/// Systems whose attributes are files in a hidden directory: not read, and said to be unsupported when set.
-#[cfg(not(target_os = "linux"))]
-mod xattr {
-    use super::{BorrowedFd, OwnedFd, Xattrs, io};
-
-    pub(in super::super) fn get_all(_: &OwnedFd, _: &[u8]) -> io::Result<Xattrs> {
-        Ok(Vec::new())
-    }
-
-    pub(in super::super) fn set(_: &OwnedFd, _: &[u8], _: &[u8], _: &[u8]) -> io::Result<()> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-
-    pub(in super::super) fn set_fd(_: BorrowedFd<'_>, _: &[u8], _: &[u8]) -> io::Result<()> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-}
-
-pub(super) use xattr::{get_all as xattrs, set as set_xattr, set_fd as set_xattr_fd};
 
 /// Flags for every file opened below a root.
 pub(super) const FILE_FLAGS: OFlags = OFlags::NOFOLLOW.union(OFlags::CLOEXEC).union(OFlags::NOCTTY);

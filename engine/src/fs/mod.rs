@@ -10,6 +10,7 @@ mod remove;
 mod root;
 mod staged;
 mod walk;
+mod xattr;
 
 pub use atomic::{AtomicFile, OutputFile};
 pub use file::{
@@ -17,7 +18,8 @@ pub use file::{
     remove_dir_all, remove_file, rename, stdin, stdout,
 };
 pub use lock::DirLock;
-pub use meta::{Kind, Status, Xattrs, is_root, own_ids};
+pub use meta::{Kind, Status, is_root, own_ids};
 pub use root::{NewFile, Root};
 pub use staged::StagedDir;
 pub use walk::{DirFile, DirTree, data_runs};
+pub use xattr::Xattrs;

@@ -11,8 +11,9 @@ use rustix::fs::{Mode, OFlags, SeekFrom};
 use rustix::io::Errno;
 
 use super::beneath::Beneath;
-use super::meta::{self, Kind, Status, Xattrs};
+use super::meta::{self, Kind, Status};
 use super::remove;
+use super::xattr::{self, Xattrs};
 use crate::body::ReadAt;
 
 /// Files of one tree that are kept open. Far below the usual limit of 1024 descriptors, and enough for readers
@@ -58,10 +59,10 @@ impl DirTree {
     /// Extended attributes; none where the system keeps them elsewhere.
     pub fn xattrs(&self, path: &[u8]) -> io::Result<Xattrs> {
         if path.is_empty() {
-            return meta::xattrs(&*self.below.dir(path)?, b"");
+            return xattr::get_all(&*self.below.dir(path)?, b"");
         }
         let (dir, name) = self.below.parent(path)?;
-        meta::xattrs(&dir, name)
+        xattr::get_all(&dir, name)
     }
 
     /// Where a symbolic link points.
