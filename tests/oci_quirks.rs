@@ -150,10 +150,12 @@ fn verify_and_survey_find_what_reading_finds() {
     let whole = |set: &str| -> aurora_convert::names::ImageName {
         format!("oci:{}", corpus(&format!("oci/{set}")).display()).parse().unwrap()
     };
-    let found = run.with_ctx(|ctx| oci::verify(&whole("quirks"), ctx)).unwrap();
+    let found = run.with_ctx(|ctx| oci::verify(&whole("quirks"), None, ctx)).unwrap();
+    assert_eq!(found.images, 118, "117 tags, one of them with two platforms");
+    let found = found.findings;
     let faulty: Vec<&str> = found.iter().map(|f| f.image.as_str()).collect();
     assert_eq!(faulty, REFUSED.map(|(tag, _)| tag), "{}", found[0].error);
-    let found = run.with_ctx(|ctx| oci::verify(&whole("malformed"), ctx)).unwrap();
+    let found = run.with_ctx(|ctx| oci::verify(&whole("malformed"), None, ctx)).unwrap().findings;
     for (tag, want) in REFUSALS {
         let of_tag: Vec<_> = found.iter().filter(|f| f.image == tag).map(|f| f.error.to_string()).collect();
         assert!(of_tag.iter().any(|e| e.contains(want.trim_start_matches('{'))), "{tag}: {of_tag:?}");

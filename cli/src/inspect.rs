@@ -38,6 +38,8 @@ fn human(found: &Inspection) -> Vec<String> {
     };
     row("name", Some(found.name.clone()));
     row("form", Some(format!("{}, {}", found.form, found.kind)));
+    row("digest", found.digest.clone());
+    row("id", found.id.clone());
     row("platform", found.platform.clone());
     row("created", found.created.clone());
     row("author", found.author.clone());
@@ -69,9 +71,10 @@ fn human(found: &Inspection) -> Vec<String> {
 
 fn describe(layer: &LayerInfo) -> String {
     let mut parts = vec![format!("{}.", layer.number)];
-    match (&layer.snapshot, &layer.chain_id) {
+    let named = layer.blob.as_ref().map(|blob| &blob.digest).or(layer.chain_id.as_ref());
+    match (&layer.snapshot, named) {
         (Some(snapshot), _) => parts.push(format!("{} guid {}", snapshot.name, snapshot.guid)),
-        (None, Some(chain)) => parts.push(chain.clone()),
+        (None, Some(name)) => parts.push(name.clone()),
         (None, None) => {}
     }
     parts.extend(layer.created.clone());
@@ -79,6 +82,10 @@ fn describe(layer: &LayerInfo) -> String {
         parts.push(format!("{} entries", layer.entries));
     }
     parts.push(show_size(layer.size));
+    if let Some(blob) = &layer.blob {
+        parts.push(format!("stored {} {}", show_size(blob.size), blob.compression.unwrap_or_default()));
+        parts.extend(blob.note.clone());
+    }
     parts.extend(layer.created_by.clone());
     safe(&parts.join("  "))
 }

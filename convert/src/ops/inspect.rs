@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::{Selection, one_pipe, read, rfc3339};
+use super::{Selection, is_oci, one_pipe, read, rfc3339};
 use crate::lineage::{Layers, Lineage, Loaded, Snapshot, Step, Volume};
 use crate::names::ImageName;
+use crate::source::oci;
 use crate::tree::{Kind, Tree};
 use crate::{Ctx, Loss, Result};
 
@@ -30,6 +31,12 @@ pub struct Inspection {
     /// Who made it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub author: Option<String>,
+    /// Of an OCI manifest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
+    /// Of an OCI config: the image's id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
     /// Names in the last tree, or absent for a disk.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub entries: Option<u64>,
@@ -63,6 +70,9 @@ pub struct LayerInfo {
     /// Of the layers up to here.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub chain_id: Option<String>,
+    /// The blob of an OCI layer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub blob: Option<BlobInfo>,
     /// What it is in ZFS.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub snapshot: Option<SnapshotInfo>,
@@ -76,6 +86,27 @@ pub struct LayerInfo {
     pub entries: u64,
     /// Bytes of all files after it.
     pub size: u64,
+}
+
+/// The stored form of an OCI layer.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct BlobInfo {
+    /// Digest, or the path in a docker-archive.
+    pub digest: String,
+    /// What it is said to be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub media_type: Option<String>,
+    /// Stored bytes.
+    pub size: u64,
+    /// What its content is packed with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub compression: Option<&'static str>,
+    /// Digest of the uncompressed bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub diff_id: Option<String>,
+    /// What is odd about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
 }
 
 /// A snapshot's identity.
@@ -118,11 +149,33 @@ pub fn inspect(name: &ImageName, selection: &Selection, ctx: &Ctx<'_>) -> Result
         Loaded::Filesystem(lineage) => filesystem(&lineage),
         Loaded::Volume(volume) => disk(&volume),
     };
+    // A pipe can't be read a second time.
+    if is_oci(name) && !name.is_pipe() {
+        stored(name, selection, &mut found, ctx)?;
+    }
     found.name = name.to_string();
     found.form = name.transport();
     found.origins = selection.origins.iter().map(ImageName::to_string).collect();
     found.losses = ctx.losses().iter().map(LossInfo::from).collect();
     Ok(found)
+}
+
+/// What an OCI image is in its stored form.
+fn stored(name: &ImageName, selection: &Selection, found: &mut Inspection, ctx: &Ctx<'_>) -> Result<()> {
+    let survey = oci::survey_one(name, selection.platform.as_ref(), ctx)?;
+    found.digest = survey.manifest.map(|descriptor| descriptor.digest);
+    found.id = survey.config.map(|digest| digest.to_string());
+    for (layer, info) in found.layers.iter_mut().zip(survey.layers) {
+        layer.blob = Some(BlobInfo {
+            digest: info.name,
+            media_type: info.media_type,
+            size: info.size,
+            compression: info.codec.map(aurora_engine::codec::Codec::name),
+            diff_id: info.diff_id.map(|digest| digest.to_string()),
+            note: info.note,
+        });
+    }
+    Ok(())
 }
 
 fn filesystem(lineage: &Lineage) -> Inspection {
@@ -172,6 +225,7 @@ fn layer(number: usize, step: &Step, total: &Total) -> LayerInfo {
     LayerInfo {
         number,
         chain_id: Some(step.chain_id.to_string()),
+        blob: None,
         snapshot: step.snapshot.as_ref().map(snapshot),
         created: step.created.map(rfc3339),
         created_by: step.created_by.clone(),

@@ -13,7 +13,7 @@ pub use cells::{Cell, cells, json_line, json_string, volume_line};
 pub use convert::{ConvertOptions, Converted, convert};
 pub use date::{civil, rfc3339};
 pub use diff::{Comparison, DiffOptions, Difference, diff};
-pub use inspect::{Inspection, LayerInfo, LossInfo, SnapshotInfo, inspect};
+pub use inspect::{BlobInfo, Inspection, LayerInfo, LossInfo, SnapshotInfo, inspect};
 pub use list::{LayerRow, ListRequest, Listing, list};
 pub use verify::{Finding, Verified, verify};
 
@@ -49,6 +49,12 @@ fn must_exist(name: &ImageName) -> Result<()> {
         Some(Ok(false)) => Err(ErrorKind::NoSuchImage(name.to_string()).into()),
         _ => Ok(()),
     }
+}
+
+/// Whether a name is of one of the forms that hold OCI or Docker images.
+fn is_oci(name: &ImageName) -> bool {
+    use ImageName::{DockerArchive, Oci, OciArchive};
+    matches!(name, Oci { .. } | OciArchive { .. } | DockerArchive { .. })
 }
 
 /// Standard input can be read once.

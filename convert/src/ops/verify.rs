@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::{Selection, one_pipe, read};
+use super::{Selection, is_oci, must_exist, one_pipe, read};
 use crate::content::Content;
 use crate::lineage::{Layers, Loaded};
 use crate::names::ImageName;
+use crate::source::oci;
 use crate::tree::{self, Kind};
 use crate::{Ctx, Error, ErrorKind, Result};
 
@@ -44,6 +45,9 @@ pub struct Verified {
 /// Verifies an image. Fails itself only where it could not look at all.
 pub fn verify(name: &ImageName, selection: &Selection, ctx: &Ctx<'_>) -> Result<Verified> {
     one_pipe(selection.origins.iter().chain([name]))?;
+    if is_oci(name) {
+        return layouts(name, selection, ctx);
+    }
     let mut found = Verified::default();
     match read(name, selection, Layers::Keep, ctx) {
         Ok(loaded) => contents(&loaded, &mut found, ctx)?,
@@ -51,6 +55,30 @@ pub fn verify(name: &ImageName, selection: &Selection, ctx: &Ctx<'_>) -> Result<
         Err(e) => return Err(e),
     }
     Ok(found)
+}
+
+/// All images of a layout or archive: its layers can be read one without the other, so every fault is found.
+fn layouts(name: &ImageName, selection: &Selection, ctx: &Ctx<'_>) -> Result<Verified> {
+    must_exist(name)?;
+    ctx.progress.phase("verifying");
+    let verified = match oci::verify(name, selection.platform.as_ref(), ctx) {
+        Ok(verified) => verified,
+        Err(e) if is_about_the_image(&e) => {
+            return Ok(Verified { findings: vec![Finding::from(&e)], ..Verified::default() });
+        }
+        Err(e) => return Err(e),
+    };
+    let finding = |found: &oci::Finding| {
+        let Finding { place, message } = Finding::from(&found.error);
+        let place = if place.is_empty() { found.image.clone() } else { format!("{}, {place}", found.image) };
+        Finding { place, message }
+    };
+    Ok(Verified {
+        layers: verified.layers,
+        files: verified.files,
+        bytes: verified.bytes,
+        findings: verified.findings.iter().map(finding).collect(),
+    })
 }
 
 /// Whether the image is at fault, and not the request or the machine.

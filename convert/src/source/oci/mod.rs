@@ -18,8 +18,8 @@ use aurora_formats::oci::chain::chain_text;
 
 pub(crate) use snapshot::to_annotations;
 pub use snapshot::{SNAPSHOT_CREATION_TIME, SNAPSHOT_GUID, SNAPSHOT_NAME};
-pub use survey::{ImageSurvey, LayerSurvey, Survey, survey};
-pub use verify::{Finding, verify};
+pub use survey::{ImageSurvey, LayerSurvey, Survey, survey, survey_one};
+pub use verify::{Finding, Verification, verify};
 
 use crate::image::{oci, time};
 use crate::lineage::{Layers, Lineage, Loaded, Step};

@@ -10,6 +10,7 @@ use super::{next_chain, reference, snapshot_of};
 use crate::image::select::{self, Candidate};
 use crate::image::{Image, Platform, oci};
 use crate::names::ImageName;
+use crate::source::ReadOptions;
 use crate::{Ctx, Error, Result, Snapshot};
 
 /// What there is.
@@ -73,6 +74,27 @@ pub fn survey(name: &ImageName, ctx: &Ctx<'_>) -> Result<Survey> {
         survey.images.push(of_image(&store, image, picked, ctx));
     }
     Ok(survey)
+}
+
+/// Tells of the one image that reading takes.
+pub fn survey_one(name: &ImageName, platform: Option<&Platform>, ctx: &Ctx<'_>) -> Result<ImageSurvey> {
+    let store = Store::open(name, ctx)?;
+    let (found, picked) = chosen(&store, reference(name), platform)?;
+    Ok(of_image(&store, found, picked, ctx))
+}
+
+/// The one image that reading takes.
+pub(super) fn chosen(
+    store: &Store,
+    reference: Option<&str>,
+    platform: Option<&Platform>,
+) -> Result<(Found, Result<Picked>)> {
+    let options = ReadOptions { platform: platform.cloned(), ..ReadOptions::default() };
+    let picked = store.pick(reference, &options)?;
+    let manifest = picked.manifest.as_ref().map(|(descriptor, _)| descriptor.clone());
+    let name = manifest.as_ref().and_then(|d| d.ref_name().map(str::to_owned));
+    let name = name.or_else(|| reference.map(str::to_owned));
+    Ok((Found { name, tags: Vec::new(), manifest }, Ok(picked)))
 }
 
 /// An image before its documents are read.

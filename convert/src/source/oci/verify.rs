@@ -6,9 +6,11 @@ use std::sync::Arc;
 use super::reference;
 use super::store::{Picked, Store};
 use super::survey::{Survey, images};
+use crate::image::Platform;
 use crate::image::select::Documents;
 use crate::names::ImageName;
 use crate::source::ingest::Ingested;
+use crate::tree::FileChange;
 use crate::{Ctx, Error, ErrorKind, Result, tree};
 
 /// Something that is wrong with an image.
@@ -20,13 +22,33 @@ pub struct Finding {
     pub error: Error,
 }
 
-/// Verifies all images, or those that the name's reference means. Artifacts are images of nothing: their documents
-/// and blobs are verified, too, but are no findings.
-pub fn verify(name: &ImageName, ctx: &Ctx<'_>) -> Result<Vec<Finding>> {
+/// What was looked at, and what is wrong.
+#[derive(Debug, Default)]
+pub struct Verification {
+    /// Images and artifacts.
+    pub images: usize,
+    /// Layers, each once.
+    pub layers: usize,
+    /// Files in them.
+    pub files: u64,
+    /// Bytes of them, uncompressed.
+    pub bytes: u64,
+    /// All that is wrong.
+    pub findings: Vec<Finding>,
+}
+
+/// Verifies all images, or those that the name's reference means; with a platform, the one that reading takes.
+/// Artifacts are images of nothing: their documents and blobs are verified, too, but are no findings.
+pub fn verify(name: &ImageName, platform: Option<&Platform>, ctx: &Ctx<'_>) -> Result<Verification> {
     let store = Store::open(name, ctx)?;
-    let mut findings = Vec::new();
+    let mut out = Verification::default();
     let mut known = BTreeMap::new();
-    for (found, picked) in images(&store, reference(name), &mut Survey::default())? {
+    let found = match platform {
+        Some(_) => vec![super::survey::chosen(&store, reference(name), platform)?],
+        None => images(&store, reference(name), &mut Survey::default())?,
+    };
+    for (found, picked) in found {
+        out.images += 1;
         ctx.check()?;
         let digest = found.manifest.as_ref().map(|d| d.digest.clone());
         let image = found.name.or(digest).unwrap_or_else(|| "without a name".to_owned());
@@ -37,9 +59,15 @@ pub fn verify(name: &ImageName, ctx: &Ctx<'_>) -> Result<Vec<Finding>> {
             }
             Err(e) => vec![e],
         };
-        findings.extend(errors.into_iter().map(|error| Finding { image: image.clone(), error }));
+        out.findings.extend(errors.into_iter().map(|error| Finding { image: image.clone(), error }));
     }
-    Ok(findings)
+    out.layers = known.len();
+    for taken in known.values().flatten() {
+        let is_file = |c: &&FileChange| matches!(c, FileChange::Add { content: Some(_), .. });
+        out.files += taken.changes.changes.iter().filter(is_file).count() as u64;
+        out.bytes = out.bytes.saturating_add(taken.bytes);
+    }
+    Ok(out)
 }
 
 /// Layers read already, by digest and diffID: a base that many images share is read once.
