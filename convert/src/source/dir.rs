@@ -18,7 +18,7 @@ use crate::source::ReadOptions;
 use crate::tree::{InodeId, Kind, Tree, is_of_the_host};
 use crate::{Counter, Ctx, Error, ErrorKind, Result};
 
-/// Reads an image of one step. Its chainID is that of the one layer that it would be in an OCI image.
+/// Reads an image of one step. Its chainID is a digest of everything in it.
 pub fn read(path: &Path, options: &ReadOptions, ctx: &Ctx<'_>) -> Result<Loaded> {
     if !options.origins.is_empty() {
         return Err(Error::usage("a directory is whole: it has no origin"));
