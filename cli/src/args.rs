@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use aurora_convert::Layers;
 use aurora_convert::image::Platform;
-use aurora_convert::names::{ImageName, NameError};
+use aurora_convert::names::{FileName, ImageName, NameError};
+use aurora_convert::ops::Profile;
 use aurora_convert::sink::Target;
 use aurora_convert::tree::place::Placement;
 use aurora_engine::codec::Compression;
@@ -45,6 +46,7 @@ pub(crate) enum Command {
     Ls(Ls),
     Inspect(Inspect),
     Verify(Verify),
+    Validate(Validate),
     Diff(Diff),
     Completions(Completions),
     Man(Man),
@@ -185,6 +187,27 @@ pub(crate) struct Verify {
     /// Print one JSON document
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// Check a SmartOS manifest
+#[derive(Debug, Args)]
+pub(crate) struct Validate {
+    /// The manifest, or an installed image's record; - is standard input
+    #[arg(value_name = "MANIFEST")]
+    manifest: PathBuf,
+    /// Who is to take it: minimal (imgadm), dc, public or private (servers)
+    #[arg(long, value_name = "PROFILE", default_value_t = Profile::Minimal)]
+    pub(crate) profile: Profile,
+    /// Print one JSON array of field, code and message
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+impl Validate {
+    /// The file to read.
+    pub(crate) fn manifest(&self) -> FileName {
+        if self.manifest.as_os_str() == "-" { FileName::Pipe } else { FileName::Path(self.manifest.clone()) }
+    }
 }
 
 /// Compare the trees of two images

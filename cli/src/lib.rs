@@ -18,6 +18,7 @@ mod run;
 mod session;
 mod signals;
 mod units;
+mod validate;
 mod verify;
 
 pub use run::main;

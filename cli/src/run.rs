@@ -10,7 +10,7 @@ use clap::Parser;
 use crate::args::{Cli, Command};
 use crate::exit::Exit;
 use crate::session::{Session, Stop};
-use crate::{convert, diff, errors, generate, inspect, ls, signals, verify};
+use crate::{convert, diff, errors, generate, inspect, ls, signals, validate, verify};
 
 /// `imageadm`.
 pub fn main() -> ExitCode {
@@ -35,6 +35,7 @@ pub fn main() -> ExitCode {
         Command::Ls(args) => ls::run(args, &session),
         Command::Inspect(args) => inspect::run(args, &session),
         Command::Verify(args) => verify::run(args, &session),
+        Command::Validate(args) => validate::run(args, &session),
         Command::Diff(args) => diff::run(args, &session),
         Command::Completions(args) => generate::completions(args),
         Command::Man(args) => generate::man(args),

@@ -5,6 +5,7 @@
 //! in every error. Start reading at [`model`]: the vocabulary every format speaks.
 #![forbid(unsafe_code)]
 
+pub mod disk;
 pub mod model;
 pub mod oci;
 pub mod smartos;

@@ -7,6 +7,7 @@ mod diff;
 mod inspect;
 mod list;
 mod placement;
+mod validate;
 mod verify;
 
 pub use cells::{Cell, cells, json_line, json_string, volume_line};
@@ -15,6 +16,7 @@ pub use date::{civil, rfc3339};
 pub use diff::{Comparison, DiffOptions, Difference, diff};
 pub use inspect::{BlobInfo, Inspection, LayerInfo, LossInfo, SnapshotInfo, inspect};
 pub use list::{LayerRow, ListRequest, Listing, list};
+pub use validate::{Fault, Profile, validate_manifest};
 pub use verify::{Finding, Verified, verify};
 
 use crate::image::Platform;

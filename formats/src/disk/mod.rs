@@ -1,0 +1,3 @@
+//! Formats of block images.
+
+pub mod qcow2;
