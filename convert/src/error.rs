@@ -77,6 +77,9 @@ pub enum ErrorKind {
     /// The file of a SmartOS image is not the one its manifest means.
     #[error(transparent)]
     ImageFile(#[from] aurora_engine::digest::Sha1Error),
+    /// A compressed block of a ZFS stream is damaged.
+    #[error(transparent)]
+    Block(#[from] aurora_formats::zfs::block::BlockError),
     /// Compressed bytes are damaged.
     #[error(transparent)]
     Codec(#[from] aurora_engine::codec::CodecError),
@@ -140,11 +143,15 @@ impl Error {
     pub fn io(what: impl Into<String>, source: io::Error) -> Self {
         use aurora_engine::codec::CodecError;
         use aurora_engine::digest::{Sha1Error, VerifyError};
+        use aurora_formats::zfs::block::BlockError;
         if let Some(e) = source.get_ref().and_then(|e| e.downcast_ref::<VerifyError>()) {
             return ErrorKind::Verify(e.clone()).into();
         }
         if let Some(e) = source.get_ref().and_then(|e| e.downcast_ref::<Sha1Error>()) {
             return ErrorKind::ImageFile(*e).into();
+        }
+        if let Some(e) = source.get_ref().and_then(|e| e.downcast_ref::<BlockError>()) {
+            return ErrorKind::Block(e.clone()).into();
         }
         match source.downcast::<CodecError>() {
             Ok(e) => ErrorKind::Codec(e).into(),
@@ -191,6 +198,7 @@ impl Error {
             ErrorKind::Zfs(e) => e.hint(),
             ErrorKind::Ambiguous { .. } => Some("choose one with --platform OS/ARCH[/VARIANT] or by its tag"),
             ErrorKind::Tar(_)
+            | ErrorKind::Block(_)
             | ErrorKind::Codec(_)
             | ErrorKind::Verify(_)
             | ErrorKind::ImageFile(_)
