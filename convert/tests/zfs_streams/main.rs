@@ -247,7 +247,7 @@ fn write_all() {
         with_ctx(2, |ctx| {
             write(case, &dir.join(format!("{}.zfs", case.name)), ctx);
             for (number, tree) in case.steps.iter().enumerate() {
-                let options = ListOptions { acl: true, no_hash: case.name == "sparse" };
+                let options = ListOptions { acl: true, no_hash: case.name == "tebibyte" };
                 let listing: Vec<String> = rows(tree, options, ctx).unwrap().iter().map(json).collect();
                 let name = format!("{}@{}.want.jsonl", case.name, number + 1);
                 std::fs::write(dir.join(name), listing.join("\n") + "\n").unwrap();
