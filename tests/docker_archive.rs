@@ -1,5 +1,6 @@
 //! What `docker save` has written over the years: links between layers, a layer listed twice, several images, packed
 //! as a whole; and archives that lie.
+#![allow(clippy::unwrap_used)]
 
 use aurora_convert::sink::{self, WriteOptions};
 use aurora_convert::{ErrorKind, Layers, Loaded};

@@ -1,5 +1,6 @@
 //! Images on which peers disagree read as the specification says (`docs/oci-decisions.md`, one row a tag), and each
 //! malformed image is refused for its own fault.
+#![allow(clippy::unwrap_used)]
 
 use std::path::Path;
 

@@ -1,5 +1,6 @@
 //! Layouts and archives that are written: read back the same, added to, the same bytes each time, and understood by
 //! another implementation's types.
+#![allow(clippy::unwrap_used)]
 
 use std::fs;
 use std::path::Path;
