@@ -40,6 +40,7 @@ pub(super) fn build(request: &Request<'_>, store: &mut Store, ctx: &Ctx<'_>) -> 
         ctx.progress.phase("layers");
         let below = n.checked_sub(1).and_then(|n| steps.get(n));
         let (descriptor, diff_id) = layer(request, below, step, store, ctx)
+            .map_err(|e| ctx.check().err().unwrap_or(e))
             .map_err(|e| e.in_layer(n + 1, steps.len(), step.chain_id.to_string()))?;
         facts.push((format!("layer {} digest", n + 1), descriptor.digest.clone()));
         facts.push((format!("layer {} size", n + 1), descriptor.size.to_string()));
@@ -129,6 +130,9 @@ struct Counted<'a> {
 
 impl Write for Counted<'_> {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        if self.ctx.cancel.is_set() {
+            return Err(io::Error::other("interrupted"));
+        }
         let n = self.inner.write(buf)?;
         self.ctx.progress.count(Counter::BytesWritten, n as u64);
         Ok(n)

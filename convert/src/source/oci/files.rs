@@ -50,6 +50,7 @@ impl TreeFiles {
             FileName::Path(path) => path.display().to_string(),
         };
         let body = archive_body(file, ctx).map_err(|e| Error::io(name, e))?;
+        ctx.check()?;
         let members = ingest::ingest_rootfs(&mut BodyReader::new(body.clone()), Some(&body), ctx)?;
         Ok(Self(tree::apply(None, &members.changes)?))
     }
