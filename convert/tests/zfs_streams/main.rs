@@ -14,8 +14,9 @@ use aurora_convert::content::Content;
 use aurora_convert::image::Image;
 use aurora_convert::names::FileName;
 use aurora_convert::sink::{Target, WriteOptions, zfs};
+use aurora_convert::source::{self, ReadOptions};
 use aurora_convert::tree::{Kind, ListOptions, Row, Tree, rows};
-use aurora_convert::{Cancel, Ctx, Lineage, NoProgress, Options, Step, Volume};
+use aurora_convert::{Cancel, Ctx, Layers, Lineage, Loaded, NoProgress, Options, Step, Volume};
 use aurora_engine::digest::Digest;
 use aurora_formats::model::EntryPath;
 
@@ -67,6 +68,37 @@ fn streams_obey_every_rule_and_hold_all_data() {
         }
         with_ctx(4, |ctx| write(case, &path, ctx));
         assert!(std::fs::read(&path).unwrap() == bytes, "{}: other bytes the second time", case.name);
+    }
+}
+
+#[test]
+fn reader_sees_the_trees_and_writes_the_same_bytes_again() {
+    let dir = tempfile::tempdir().unwrap();
+    for case in cases().iter().filter(|case| case.is_quick) {
+        let (path, again) = (dir.path().join("stream"), dir.path().join("again"));
+        with_ctx(2, |ctx| {
+            write(case, &path, ctx);
+            let options = ReadOptions { layers: Layers::Keep, ..ReadOptions::default() };
+            let loaded = source::zfs::read(&FileName::Path(path.clone()), None, &options, ctx).unwrap();
+            let Loaded::Filesystem(lineage) = loaded else { panic!("a file system") };
+            assert_eq!(lineage.steps.len(), case.steps.len());
+            let options = ListOptions { acl: true, no_hash: case.name == "tebibyte" };
+            for (number, (step, want)) in lineage.steps.iter().zip(&case.steps).enumerate() {
+                let (got, want) =
+                    (rows(&step.tree, options, ctx).unwrap(), rows(want, options, ctx).unwrap());
+                for (got, want) in got.iter().zip(&want) {
+                    assert_eq!(got, want, "{} step {number}", case.name);
+                }
+                assert_eq!(got.len(), want.len());
+            }
+            let options = WriteOptions { target: case.target, force: true, ..WriteOptions::default() };
+            zfs::write(&lineage, &FileName::Path(again.clone()), &options, ctx).unwrap();
+        });
+        assert!(
+            std::fs::read(&path).unwrap() == std::fs::read(&again).unwrap(),
+            "{}: other bytes",
+            case.name
+        );
     }
 }
 

@@ -137,6 +137,8 @@ impl State<'_> {
             }
             Kind::Symlink(link) => {
                 attrs.size = link.len() as u64;
+                // Archives disagree about the permissions of a link, and nothing ever looks at them.
+                attrs.mode = mode::SYMLINK | 0o777;
                 attrs.symlink = Some(link);
                 (object_type::PLAIN_FILE, Data::Empty)
             }
