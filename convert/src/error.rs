@@ -65,6 +65,9 @@ pub enum ErrorKind {
     /// A tar stream is damaged.
     #[error(transparent)]
     Tar(#[from] aurora_formats::tar::TarError),
+    /// A layer's entry that looks like a whiteout and can be none.
+    #[error(transparent)]
+    Whiteout(#[from] aurora_formats::oci::whiteout::WhiteoutError),
     /// An OCI document is damaged or contradicts itself.
     #[error(transparent)]
     Oci(#[from] aurora_formats::oci::OciError),
@@ -213,7 +216,12 @@ impl Error {
 
 impl<E: Into<ErrorKind>> From<E> for Error {
     fn from(kind: E) -> Self {
-        Self(Box::new((kind.into(), Location::default())))
+        let kind = kind.into();
+        let offset = match &kind {
+            ErrorKind::Tar(e) => Some(e.offset()),
+            _ => None,
+        };
+        Self(Box::new((kind, Location { offset, ..Location::default() })))
     }
 }
 

@@ -8,3 +8,4 @@ pub mod codec;
 pub mod digest;
 pub mod flow;
 pub mod fs;
+pub mod recipe;

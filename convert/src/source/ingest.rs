@@ -1,27 +1,278 @@
-//! One uncompressed layer into a changeset.
+//! One uncompressed layer, or one plain archive, into a changeset: names normalised, whiteouts understood, contents
+//! in a body. Streams with a buffer of fixed size; only the entries themselves are kept in memory.
 
 use std::io::Read;
+use std::sync::Arc;
 
-use aurora_engine::body::Body;
+use aurora_engine::body::{Body, Spool};
+use aurora_engine::recipe::{Builder, Recipe};
+use aurora_formats::model::{Entry, EntryPath, Node};
+use aurora_formats::oci::whiteout::{self, Marker};
+use aurora_formats::tar::{Ending, Event, Kind, Limits, Member, Note, Parser, Run, TarError};
 
-use crate::tree::Changeset;
-use crate::{Ctx, ErrorKind, Result};
+use crate::content::{Content, Extent, Slice};
+use crate::tree::{Changeset, FileChange};
+use crate::{Counter, Ctx, Error, Loss, LossKind, Result};
+
+/// Bytes read at a time.
+const BUFFER: usize = 1 << 20;
 
 /// What was taken in.
 pub struct Ingested {
     /// What the layer says.
     pub changes: Changeset,
-    /// Bytes of the layer.
+    /// Bytes of the layer, with what follows its end marker.
     pub bytes: u64,
+    /// Where the contents are: what was given as being in place, or a new body.
+    pub body: Body,
+    /// How to rebuild the layer from `body`, if that was asked for.
+    pub recipe: Option<Recipe>,
 }
 
-/// Reads a layer to its end.
+/// How an archive is to be taken in.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct IngestOptions {
+    /// `.wh.` names are whiteouts, as in a layer; else they are ordinary names.
+    pub whiteouts: bool,
+    /// Make a recipe.
+    pub recipe: bool,
+}
+
+/// Reads a layer to its end: also what follows the end marker, which counts for the diffID. Contents go to a spool,
+/// or stay in `in_place`, a body that holds the very bytes that `reader` gives.
+///
+/// Counts entries; whoever made the reader counts bytes.
 pub fn ingest(reader: &mut dyn Read, in_place: Option<&Body>, ctx: &Ctx<'_>) -> Result<Ingested> {
-    let _ = (reader, in_place, ctx);
-    Err(ErrorKind::Unsupported("not built yet".into()).into())
+    ingest_with(reader, in_place, IngestOptions { whiteouts: true, recipe: false }, ctx)
 }
 
-/// As [`ingest`], without whiteouts.
+/// As [`ingest`], for an archive of a root file system: `.wh.` means nothing in it.
 pub fn ingest_rootfs(reader: &mut dyn Read, in_place: Option<&Body>, ctx: &Ctx<'_>) -> Result<Ingested> {
-    ingest(reader, in_place, ctx)
+    ingest_with(reader, in_place, IngestOptions::default(), ctx)
 }
+
+/// As [`ingest`], by options.
+pub fn ingest_with(
+    reader: &mut dyn Read,
+    in_place: Option<&Body>,
+    options: IngestOptions,
+    ctx: &Ctx<'_>,
+) -> Result<Ingested> {
+    let recipe_failed = |e| Error::io("recipe", e);
+    let mut parser = Parser::new(Limits::default());
+    let mut intake = Intake::new(in_place, options.whiteouts, ctx);
+    let mut recipe = if options.recipe { Some(Builder::new().map_err(recipe_failed)?) } else { None };
+    let mut buf = vec![0; BUFFER];
+    let (mut from, mut to, mut is_last) = (0, 0, false);
+    loop {
+        let before = parser.offset();
+        let step = parser.parse(&buf[from..to], is_last)?;
+        let bytes = &buf[from..from + step.consumed];
+        from += step.consumed;
+        let at = match &step.event {
+            // In place the data is where the archive has it.
+            Event::Data(data) => Some(intake.data(data)?.unwrap_or(before)),
+            _ => None,
+        };
+        if let Some(recipe) = &mut recipe {
+            let kept = match at {
+                Some(at) => recipe.slice(0, at, bytes.len() as u64),
+                None => recipe.inline(bytes),
+            };
+            kept.map_err(recipe_failed)?;
+        }
+        match step.event {
+            Event::Member(member) => intake.member(*member, parser.offset())?,
+            Event::Data(_) => {}
+            Event::End(ending) => intake.end(ending),
+            Event::More if is_last => break,
+            Event::More => {
+                ctx.check()?;
+                buf.copy_within(from..to, 0);
+                (from, to) = (0, to - from);
+                let read = read_some(reader, &mut buf[to..], ctx)?;
+                to += read;
+                is_last = read == 0;
+            }
+        }
+    }
+    let recipe = recipe.map(Builder::finish).transpose().map_err(recipe_failed)?;
+    let (changes, body) = intake.finish()?;
+    Ok(Ingested { changes, bytes: parser.offset(), body, recipe })
+}
+
+fn read_some(reader: &mut dyn Read, buf: &mut [u8], ctx: &Ctx<'_>) -> Result<usize> {
+    loop {
+        match reader.read(buf) {
+            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(e) => {
+                // Readers stop in their own ways when the user does.
+                ctx.check()?;
+                return Err(Error::io("reading the archive", e));
+            }
+            Ok(n) => return Ok(n),
+        }
+    }
+}
+
+/// Where contents go.
+enum Place<'a> {
+    Spool(Spool),
+    InPlace(&'a Body),
+}
+
+/// What has been taken in so far.
+struct Intake<'a> {
+    ctx: &'a Ctx<'a>,
+    whiteouts: bool,
+    place: Place<'a>,
+    changes: Vec<FileChange>,
+    /// Files, whose content can be told only when the body is complete.
+    files: Vec<File>,
+}
+
+/// A file and its place in the body.
+struct File {
+    /// Its place in the changes.
+    change: usize,
+    at: u64,
+    size: u64,
+    sparse: Option<Vec<Run>>,
+}
+
+impl<'a> Intake<'a> {
+    fn new(in_place: Option<&'a Body>, whiteouts: bool, ctx: &'a Ctx<'a>) -> Self {
+        let place = in_place.map_or_else(|| Place::Spool(Spool::new(&ctx.spools)), Place::InPlace);
+        Self { ctx, whiteouts, place, changes: Vec::new(), files: Vec::new() }
+    }
+
+    /// A member whose data begins at `data` of the archive.
+    fn member(&mut self, member: Member, data: u64) -> Result<()> {
+        let offset = member.offset;
+        let path = rooted(&member.path).map_err(|source| TarError::Path { offset, source })?;
+        self.ctx.progress.count(Counter::Entries, 1);
+        if self.whiteouts {
+            let is_dir = member.kind == Kind::Dir;
+            let marker = whiteout::marker(&path, is_dir).map_err(|e| Error::from(e).at_offset(offset))?;
+            match marker {
+                None => {}
+                Some(Marker::Remove(gone)) => return self.mark(FileChange::Remove(gone)),
+                Some(Marker::Opaque(dir)) => return self.mark(FileChange::Opaque(dir)),
+                Some(Marker::Ignored) => {
+                    let detail = "one of aufs's own files, which are no part of an image".into();
+                    self.ctx.lose(Loss { path: Some(path), kind: LossKind::Oddity, detail });
+                    return Ok(());
+                }
+            }
+        }
+        for note in &member.notes {
+            self.ctx.lose(loss(&path, note));
+        }
+        let Member { kind, link, mut meta, size, sparse, .. } = member;
+        let node = match kind {
+            Kind::Dir => Node::Dir,
+            Kind::File => Node::File { size },
+            Kind::Symlink => {
+                // No system keeps a mode of its own for a symbolic link.
+                meta.mode = 0o777;
+                Node::Symlink(link)
+            }
+            Kind::Hardlink => Node::Hardlink(
+                rooted(&link)
+                    .map_err(|source| Error::from(TarError::Path { offset, source }).at_entry(&path))?,
+            ),
+            Kind::Char(device) => Node::Char(device),
+            Kind::Block(device) => Node::Block(device),
+            Kind::Fifo => Node::Fifo,
+        };
+        if kind == Kind::File {
+            let at = match &self.place {
+                Place::Spool(spool) => spool.position(),
+                Place::InPlace(_) => data,
+            };
+            self.files.push(File { change: self.changes.len(), at, size, sparse });
+        }
+        self.changes.push(FileChange::Add { entry: Entry { path, node, meta }, content: None, offset });
+        Ok(())
+    }
+
+    fn mark(&mut self, change: FileChange) -> Result<()> {
+        self.changes.push(change);
+        Ok(())
+    }
+
+    /// Data of the last member; where it went, unless it stays in place. That of whiteouts is kept as well: it counts
+    /// for the recipe, and nobody writes much of it.
+    fn data(&mut self, data: &[u8]) -> Result<Option<u64>> {
+        let Place::Spool(spool) = &mut self.place else { return Ok(None) };
+        spool.append(data).map(Some).map_err(|e| Error::io("temporary file", e))
+    }
+
+    fn end(&self, ending: Ending) {
+        let detail = match ending {
+            Ending::Marker => return,
+            Ending::HalfMarker => "the archive ends with less than two blocks of zeros",
+            Ending::Missing => "the archive has no end marker",
+        };
+        self.ctx.lose(Loss { path: None, kind: LossKind::Oddity, detail: detail.into() });
+    }
+
+    fn finish(mut self) -> Result<(Changeset, Body)> {
+        let body = match self.place {
+            Place::Spool(spool) => spool.finish().map_err(|e| Error::io("temporary file", e))?,
+            Place::InPlace(body) => body.clone(),
+        };
+        for file in self.files {
+            if let Some(FileChange::Add { content, .. }) = self.changes.get_mut(file.change) {
+                *content = Some(Arc::new(file.content(&body)));
+            }
+        }
+        Ok((Changeset { changes: self.changes }, body))
+    }
+}
+
+impl File {
+    fn content(&self, body: &Body) -> Content {
+        let Some(runs) = &self.sparse else { return Content::plain(body, self.at, self.size) };
+        let mut at = self.at;
+        let extents = runs.iter().map(|run| {
+            let data = Slice::plain(body.clone(), at, run.len);
+            at += run.len;
+            Extent { offset: run.offset, len: run.len, data }
+        });
+        Content { size: self.size, extents: extents.collect() }
+    }
+}
+
+/// A name as every unpacker takes it: as if the archive's root were the root of the system, whose `..` is itself.
+fn rooted(raw: &[u8]) -> Result<EntryPath, aurora_formats::model::PathError> {
+    if !raw.split(|&b| b == b'/').any(|part| part == b"..") {
+        return EntryPath::parse(raw);
+    }
+    let mut parts: Vec<&[u8]> = Vec::new();
+    for part in raw.split(|&b| b == b'/') {
+        match part {
+            b"" | b"." => {}
+            b".." => drop(parts.pop()),
+            name => parts.push(name),
+        }
+    }
+    EntryPath::parse(&parts.join(&b'/'))
+}
+
+fn loss(path: &EntryPath, note: &Note) -> Loss {
+    let (kind, detail) = match note {
+        Note::Acl(text) => (LossKind::Acl, format!("not all of it has numbers: {text}")),
+        Note::AclNfs4 => (LossKind::Acl, "an NFSv4 ACL".into()),
+        Note::Flags(flags) => (LossKind::Flag, flags.clone()),
+        Note::VendorType(kind) => {
+            let kind = kind.escape_ascii();
+            (LossKind::Oddity, format!("of a vendor's own type, taken for a file: {kind}"))
+        }
+        _ => (LossKind::Oddity, format!("{note:?}")),
+    };
+    Loss { path: Some(path.clone()), kind, detail }
+}
+
+#[cfg(test)]
+mod tests;

@@ -139,24 +139,6 @@ pub enum TarError {
         /// Why.
         source: PathError,
     },
-    /// A member that would make the root something else than a directory.
-    #[error("the root directory can't become a member of type {kind}")]
-    Root {
-        /// Of the member.
-        offset: u64,
-        /// What it is.
-        kind: &'static str,
-    },
-    /// A whiteout that is none: a directory, a name inside one, or one that removes nothing nameable.
-    #[error("not a valid whiteout, {fault}: {name}")]
-    Whiteout {
-        /// Of the member.
-        offset: u64,
-        /// What is wrong.
-        fault: &'static str,
-        /// The name, escaped.
-        name: String,
-    },
 }
 
 impl TarError {
@@ -177,9 +159,7 @@ impl TarError {
             | Self::UnknownType { offset, .. }
             | Self::Sparse { offset, .. }
             | Self::LoneZeroBlock { offset }
-            | Self::Path { offset, .. }
-            | Self::Root { offset, .. }
-            | Self::Whiteout { offset, .. } => *offset,
+            | Self::Path { offset, .. } => *offset,
         }
     }
 }

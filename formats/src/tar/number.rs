@@ -123,7 +123,8 @@ mod tests {
 
     #[test]
     fn times_there_and_back() {
-        let cases: &[(&[u8], Option<(i64, u32)>, &str)] = &[
+        type Case = (&'static [u8], Option<(i64, u32)>, &'static str);
+        let cases: &[Case] = &[
             (b"0", Some((0, 0)), "0"),
             (b"1700000000.123456789", Some((1_700_000_000, 123_456_789)), "1700000000.123456789"),
             (b"1.5", Some((1, 500_000_000)), "1.5"),

@@ -34,8 +34,11 @@ pub(super) struct Pax {
     pub(super) sparse: PaxSparse,
 }
 
-/// Splits extended header data into `(offset in it, key, value)`.
-fn records(data: &[u8]) -> impl Iterator<Item = Result<(usize, &[u8], &[u8]), (usize, &'static str)>> {
+/// A record's offset in its header or its length, its key, its value.
+type Record<'a> = (usize, &'a [u8], &'a [u8]);
+
+/// Splits extended header data; a fault comes with its offset.
+fn records(data: &[u8]) -> impl Iterator<Item = Result<Record<'_>, (usize, &'static str)>> {
     let mut at = 0;
     std::iter::from_fn(move || {
         if at >= data.len() {
@@ -53,7 +56,7 @@ fn records(data: &[u8]) -> impl Iterator<Item = Result<(usize, &[u8], &[u8]), (u
 }
 
 /// One record: its length, key and value.
-fn record(rest: &[u8]) -> Result<(usize, &[u8], &[u8]), &'static str> {
+fn record(rest: &[u8]) -> Result<Record<'_>, &'static str> {
     /// More digits than any length in an address space.
     const MAX_DIGITS: usize = 20;
     let space = rest.iter().take(MAX_DIGITS).position(|&b| b == b' ').ok_or("no length")?;

@@ -41,7 +41,8 @@ impl PaxSparse {
             b"numblocks" => self.blocks = Some(number::decimal(value)?),
             b"offset" | b"numbytes" => {
                 // They come in pairs, so an offset stands at an even place.
-                let expected: &[u8] = if self.numbers.len() % 2 == 0 { b"offset" } else { b"numbytes" };
+                let expected: &[u8] =
+                    if self.numbers.len().is_multiple_of(2) { b"offset" } else { b"numbytes" };
                 if key != expected || self.numbers.len() >= MAX_NUMBERS {
                     return None;
                 }

@@ -106,7 +106,8 @@ fn one(bytes: &[u8]) -> Found {
 #[test]
 fn archives_end_in_several_ways() {
     let x = [header(b"x", b'0', 2, |_| {}), filled(b"x\n")].concat();
-    let cases: &[(Vec<u8>, Result<(usize, Ending), u64>)] = &[
+    type Case = (Vec<u8>, Result<(usize, Ending), u64>);
+    let cases: &[Case] = &[
         (vec![], Ok((0, Ending::Missing))),
         (build::END.to_vec(), Ok((0, Ending::Marker))),
         ([&x[..], &build::END].concat(), Ok((1, Ending::Marker))),
@@ -287,7 +288,7 @@ fn limits_hold() {
     let cases: &[(Vec<u8>, &str)] = &[
         (x.repeat(3), "more members than 2"),
         ([comment.repeat(4), x.clone()].concat(), "more extended headers"),
-        (header(b"e", b'x', 1 << 40, |_| {}), "longer than 2048"),
+        (header(b"e", b'x', 1 << 32, |_| {}), "longer than 2048"),
         (globals, "longer than 2048"),
         (regions, "more regions than the limit"),
     ];
@@ -462,7 +463,10 @@ proptest! {
             let mut theirs = others.next().unwrap().unwrap();
             prop_assert_eq!(&*theirs.path_bytes(), &*member.path);
             let header = theirs.header().clone();
-            prop_assert_eq!(header.uid().unwrap(), u64::from(spec.meta.owner.uid));
+            // It leaves it to its user to look into the extended headers for what does not fit.
+            if spec.meta.owner.uid < 1 << 21 {
+                prop_assert_eq!(header.uid().unwrap(), u64::from(spec.meta.owner.uid));
+            }
             let mut content = Vec::new();
             theirs.read_to_end(&mut content).unwrap();
             prop_assert!(content == *data);

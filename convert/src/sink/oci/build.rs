@@ -91,7 +91,7 @@ fn layer(
     let plain = HashingWriter::new(encoder, Algorithm::Sha256);
     let mut out = BufWriter::with_capacity(BUFFER, plain);
     match below {
-        None => tar::write_tree(&step.tree, &mut out, ctx)?,
+        None => tar::write_layer(&step.tree, &mut out, ctx)?,
         Some(below) => {
             let diff = tree::diff(&below.tree, &step.tree).map_err(failed)?;
             tar::write_diff(&diff, &step.tree, &mut out, ctx)?;
