@@ -7,6 +7,7 @@ mod gzip;
 mod input;
 mod limit;
 mod parallel;
+mod prefix;
 mod serial;
 #[cfg(test)]
 mod tests;
@@ -18,6 +19,7 @@ use std::io::{self, Read};
 pub use detect::{DETECT_LEN, detect};
 pub use encoder::{Encoder, writer};
 pub use error::CodecError;
+pub use prefix::{inflate_prefix, unzstd_prefix};
 
 /// How a blob is packed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
