@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use aurora_convert::Layers;
 use aurora_convert::image::Platform;
+use aurora_convert::image::smartos::{SmartosOptions, Uuid};
 use aurora_convert::names::{FileName, ImageName, NameError};
 use aurora_convert::ops::Profile;
 use aurora_convert::sink::Target;
@@ -35,6 +36,8 @@ Image names:
   tar:FILE                   a root file system as one tar
   dir:PATH                   a root directory
   raw:FILE                   a disk
+  qcow2:FILE                 a disk in QEMU's form
+  smartos:PATH               SmartOS image: its manifest, or the folder of manifest and file
 FILE may be - for standard input or output. In DIR and FILE a colon is written \\: and a # is written \\#.
 
 Exit status: 0 done; 1 failed, or differences or faults were found; 2 usage; 3 no such image; 4 done with
@@ -97,7 +100,7 @@ pub(crate) struct Selected {
 
 /// Convert any image to any form
 #[derive(Debug, Args)]
-#[command(after_long_help = NAMES)]
+#[command(after_long_help = NAMES, disable_version_flag = true)]
 pub(crate) struct Convert {
     /// The image to read
     #[arg(value_name = "SRC", value_parser = image_name())]
@@ -130,9 +133,47 @@ pub(crate) struct Convert {
         hide_possible_values = true
     )]
     pub(crate) strict: Option<Strict>,
+    #[command(flatten)]
+    pub(crate) smartos: SmartosArgs,
     /// Print one JSON document
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// What a SmartOS manifest is to say.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "SmartOS images written")]
+pub(crate) struct SmartosArgs {
+    /// The image's uuid [default: the one it has, or one made from what it holds]
+    #[arg(long, value_name = "UUID")]
+    uuid: Option<Uuid>,
+    /// Its name
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+    /// Its version
+    #[arg(long, value_name = "VERSION")]
+    version: Option<String>,
+    /// Whose it is
+    #[arg(long, value_name = "UUID")]
+    owner: Option<Uuid>,
+    /// Where to read about it
+    #[arg(long, value_name = "URL")]
+    homepage: Option<String>,
+    /// A tag; given once for each
+    #[arg(long = "tag", value_name = "KEY=VALUE", value_parser = parse_tag)]
+    tags: Vec<(String, String)>,
+}
+
+fn parse_tag(text: &str) -> Result<(String, String), String> {
+    let pair = text.split_once('=').filter(|(key, _)| !key.is_empty());
+    pair.map(|(key, value)| (key.to_owned(), value.to_owned())).ok_or_else(|| "KEY=VALUE is needed".into())
+}
+
+impl From<SmartosArgs> for SmartosOptions {
+    fn from(args: SmartosArgs) -> Self {
+        let SmartosArgs { uuid, name, version, owner, homepage, tags } = args;
+        Self { uuid, name, version, owner, homepage, tags }
+    }
 }
 
 /// List what an image holds

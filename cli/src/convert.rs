@@ -18,6 +18,7 @@ pub(crate) fn run(args: &Convert, session: &Session) -> Result<Exit, Stop> {
         placement: args.placement.into(),
         target: args.target.map(Into::into),
         strict: args.strict == Some(Strict::Fail),
+        smartos: args.smartos.clone().into(),
     };
     let ctx = session.ctx();
     let converted = match ops::convert(&args.src, &args.dst, &options, &ctx) {

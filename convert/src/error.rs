@@ -80,6 +80,9 @@ pub enum ErrorKind {
     /// The file of a SmartOS image is not the one its manifest means.
     #[error(transparent)]
     ImageFile(#[from] aurora_engine::digest::Sha1Error),
+    /// A qcow2 disk is damaged, or needs what is not in it.
+    #[error(transparent)]
+    Qcow2(#[from] aurora_formats::disk::qcow2::Qcow2Error),
     /// A compressed block of a ZFS stream is damaged.
     #[error(transparent)]
     Block(#[from] aurora_formats::zfs::block::BlockError),

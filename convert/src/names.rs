@@ -62,6 +62,16 @@ pub enum ImageName {
         /// A disk.
         file: FileName,
     },
+    /// `qcow2:FILE`
+    Qcow2 {
+        /// A disk.
+        file: FileName,
+    },
+    /// `smartos:PATH`
+    Smartos {
+        /// The manifest, or the folder that holds manifest and file.
+        path: PathBuf,
+    },
 }
 
 /// Why a text is no [`ImageName`].
@@ -109,7 +119,7 @@ pub enum NameError {
 
 /// All usable forms, for messages.
 const FORMS: &str = "oci:DIR[:REF], oci-archive:FILE[:REF], docker-archive:FILE[:REF], \
-                     zfs:FILE[#DATASET@SNAP], tar:FILE, dir:PATH, raw:FILE";
+                     zfs:FILE[#DATASET@SNAP], smartos:PATH, tar:FILE, dir:PATH, raw:FILE, qcow2:FILE";
 
 /// Forms of the contract that are not built: the word before the colon, what it means, what to use.
 const LATER: &[(&str, &str, &str)] = &[
@@ -118,14 +128,12 @@ const LATER: &[(&str, &str, &str)] = &[
         "registries (docker://)",
         "copy the image to a layout first (skopeo copy docker://… oci:DIR:TAG) and use oci:DIR:TAG",
     ),
-    ("smartos", "SmartOS manifests (smartos:)", "use the stream beside the manifest: zfs:FILE"),
-    ("imgapi", "image servers (imgapi:)", "fetch the image's file and use zfs:FILE"),
+    ("imgapi", "image servers (imgapi:)", "fetch manifest and file into one folder and use smartos:PATH"),
     (
         "dataset",
         "datasets of this host (dataset:)",
         "pipe them: zfs send POOL/NAME@SNAP into zfs:-, and zfs:- into zfs receive",
     ),
-    ("qcow2", "qcow2 disks", "convert them to a raw disk (qemu-img convert -O raw) and use raw:FILE"),
 ];
 
 impl ImageName {
@@ -160,6 +168,10 @@ impl ImageName {
             }
             b"tar" => Self::Tar { file: file(whole("tar", "tar:FILE", rest)?) },
             b"raw" => Self::Raw { file: file(whole("raw", "raw:FILE", rest)?) },
+            b"qcow2" => Self::Qcow2 { file: file(whole("qcow2", "qcow2:FILE", rest)?) },
+            b"smartos" => {
+                Self::Smartos { path: directory("smartos", whole("smartos", "smartos:PATH", rest)?)? }
+            }
             b"dir" => Self::Dir { path: directory("dir", whole("dir", "dir:PATH", rest)?)? },
             _ if raw.is_empty() || raw == b"-" => return Err(NameError::Unknown(shown())),
             _ if matches!(raw[0], b'.' | b'/' | b'~') => return Err(NameError::BarePath(shown())),
@@ -188,18 +200,21 @@ impl ImageName {
             Self::Tar { .. } => "tar",
             Self::Dir { .. } => "dir",
             Self::Raw { .. } => "raw",
+            Self::Qcow2 { .. } => "qcow2",
+            Self::Smartos { .. } => "smartos",
         }
     }
 
     /// The file or directory, unless it is a pipe.
     pub fn path(&self) -> Option<&Path> {
         match self {
-            Self::Oci { dir: path, .. } | Self::Dir { path } => Some(path),
+            Self::Oci { dir: path, .. } | Self::Dir { path } | Self::Smartos { path } => Some(path),
             Self::OciArchive { file, .. }
             | Self::DockerArchive { file, .. }
             | Self::Zfs { file, .. }
             | Self::Tar { file }
-            | Self::Raw { file } => match file {
+            | Self::Raw { file }
+            | Self::Qcow2 { file } => match file {
                 FileName::Pipe => None,
                 FileName::Path(path) => Some(path),
             },
@@ -218,7 +233,7 @@ impl ImageName {
             | Self::OciArchive { reference, .. }
             | Self::DockerArchive { reference, .. } => reference.as_deref().map(|text| (':', text)),
             Self::Zfs { pick, .. } => pick.as_deref().map(|text| ('#', text)),
-            Self::Tar { .. } | Self::Dir { .. } | Self::Raw { .. } => None,
+            _ => None,
         }
     }
 }
@@ -239,7 +254,7 @@ impl fmt::Display for ImageName {
         let end = match self {
             Self::Oci { .. } | Self::OciArchive { .. } | Self::DockerArchive { .. } => Some(':'),
             Self::Zfs { .. } => Some('#'),
-            Self::Tar { .. } | Self::Dir { .. } | Self::Raw { .. } => None,
+            _ => None,
         };
         match self.path() {
             None => f.write_str("-")?,
@@ -362,6 +377,8 @@ mod tests {
             ("tar:a\\\\", ImageName::Tar { file: path("a\\") }),
             ("dir:/srv/x y", ImageName::Dir { path: "/srv/x y".into() }),
             ("raw:-", ImageName::Raw { file: FileName::Pipe }),
+            ("qcow2:a:b", ImageName::Qcow2 { file: path("a:b") }),
+            ("smartos:/i/x.imgmanifest", ImageName::Smartos { path: "/i/x.imgmanifest".into() }),
         ];
         for (text, want) in cases {
             let got: ImageName = text.parse().unwrap_or_else(|e| panic!("{text}: {e}"));
@@ -385,10 +402,9 @@ mod tests {
     fn refusals_say_what_can_be_used() {
         let cases = [
             ("docker://alpine:3.20", "registries (docker://); copy the image to a layout"),
-            ("smartos:x.json", "zfs:FILE"),
-            ("imgapi:https://x/y", "zfs:FILE"),
+            ("imgapi:https://x/y", "smartos:PATH"),
+            ("smartos:-", "smartos:./-"),
             ("dataset:zones/x", "zfs:-"),
-            ("qcow2:x", "raw:FILE"),
             ("alpine", "local store"),
             ("alpine:3.20", "local store"),
             ("ghcr.io/a/b:1", "local store"),

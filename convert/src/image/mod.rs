@@ -64,4 +64,7 @@ pub struct Image {
     pub extra: Map<String, Value>,
     /// Annotations of the manifest.
     pub annotations: BTreeMap<String, String>,
+    /// Digests of the layers as they were packed, base first, where the image came in layers: SmartOS names images
+    /// by them.
+    pub layers: Vec<String>,
 }

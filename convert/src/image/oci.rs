@@ -26,6 +26,7 @@ pub fn from_config(config: &Config, annotations: &Annotations) -> Image {
         config: config.config.clone(),
         extra,
         annotations: annotations.clone(),
+        layers: Vec::new(),
     }
 }
 

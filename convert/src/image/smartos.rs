@@ -3,9 +3,8 @@
 //! ([`OCI_TAG`]). What both have is mapped.
 
 use aurora_engine::digest::Digest;
-use aurora_formats::smartos::{
-    ImageOs, ImageType, Json, Manifest, Object, SmartosError, Uuid, docker, to_iso,
-};
+pub use aurora_formats::smartos::Uuid;
+use aurora_formats::smartos::{ImageOs, ImageType, Json, Manifest, Object, SmartosError, docker, to_iso};
 use serde_json::{Map, Value};
 
 use super::{Image, Platform};
@@ -31,7 +30,7 @@ const DESCRIPTION: &str = "org.opencontainers.image.description";
 const URL: &str = "org.opencontainers.image.url";
 
 /// What the user wants a written manifest to say.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SmartosOptions {
     /// `uuid`, instead of the derived one.
     pub uuid: Option<Uuid>,
@@ -455,6 +454,7 @@ mod tests {
                 .clone(),
             extra: json!({"os.version": "x"}).as_object().unwrap().clone(),
             annotations: [(TITLE.to_owned(), "a+b".to_owned())].into(),
+            layers: Vec::new(),
         };
         let options = SmartosOptions {
             tags: vec![("role".into(), "os".into()), ("n".into(), "5".into())],

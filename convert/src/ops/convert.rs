@@ -3,6 +3,7 @@
 use aurora_engine::codec::{Codec, Compression};
 
 use super::{Selection, one_pipe, placement, read};
+use crate::image::smartos::SmartosOptions;
 use crate::lineage::{Layers, Loaded};
 use crate::names::ImageName;
 use crate::sink::{self, Outcome, Target, WriteOptions, refuse_losses};
@@ -24,6 +25,8 @@ pub struct ConvertOptions {
     pub target: Option<Target>,
     /// A loss is an error, and there is no result then.
     pub strict: bool,
+    /// What the manifest of a SmartOS image is to say.
+    pub smartos: SmartosOptions,
 }
 
 /// A finished conversion.
@@ -71,6 +74,7 @@ pub fn convert(
         target: options.target.unwrap_or_default(),
         force: false,
         strict: options.strict,
+        smartos: options.smartos.clone(),
     };
     ctx.progress.phase("writing");
     let outcome = sink::write(&loaded, dst, &write, ctx)?;
@@ -85,17 +89,31 @@ fn check(src: &ImageName, dst: &ImageName, options: &ConvertOptions) -> Result<(
     if matches!(dst, ImageName::Zfs { pick: Some(_), .. }) {
         return refuse("`#…` picks a snapshot to read; a stream is written to zfs:FILE");
     }
-    let one_tree = matches!(dst, ImageName::Tar { .. } | ImageName::Dir { .. } | ImageName::Raw { .. });
+    let one_tree = matches!(
+        dst,
+        ImageName::Tar { .. } | ImageName::Dir { .. } | ImageName::Raw { .. } | ImageName::Qcow2 { .. }
+    );
     if one_tree && options.layers == Layers::Keep {
         return refuse("holds one tree and no layers; leave out --layers keep");
     }
     if options.target.is_some() && !to_zfs {
         return refuse("--target is for ZFS streams written: zfs:FILE");
     }
-    if options.placement.is_some() && !to_zfs && !matches!(src, ImageName::Zfs { .. }) {
+    let to_smartos = matches!(dst, ImageName::Smartos { .. });
+    if !to_smartos && options.smartos != SmartosOptions::default() {
+        return refuse("--uuid, --name, --version, --owner, --homepage and --tag are for smartos:PATH");
+    }
+    let is_dataset = |name: &ImageName| matches!(name, ImageName::Zfs { .. } | ImageName::Smartos { .. });
+    if options.placement.is_some() && !is_dataset(dst) && !is_dataset(src) {
         return refuse("--placement is for ZFS streams, and none is read or written here");
     }
     match (dst, options.compression.map(|c| c.codec)) {
+        (ImageName::Smartos { .. }, Some(Codec::Zstd)) => {
+            refuse("SmartOS images are packed with none, gzip, bzip2 or xz")
+        }
+        (ImageName::Raw { .. } | ImageName::Qcow2 { .. }, Some(_)) => {
+            refuse("disks are written as they are; leave out --compress")
+        }
         (ImageName::Dir { .. }, Some(_)) => refuse("a directory is not compressed; leave out --compress"),
         (
             ImageName::Oci { .. } | ImageName::OciArchive { .. } | ImageName::DockerArchive { .. },
@@ -123,6 +141,10 @@ mod tests {
             selection: Selection { origins: vec!["zfs:-".parse().unwrap()], ..Default::default() },
             ..Default::default()
         };
+        let named = ConvertOptions {
+            smartos: SmartosOptions { name: Some("x".into()), ..Default::default() },
+            ..Default::default()
+        };
         let cases = [
             ("oci:a", "zfs:b#t@s", ConvertOptions::default(), "zfs:FILE"),
             ("oci:a", "tar:b", keep.clone(), "leave out --layers keep"),
@@ -139,6 +161,9 @@ mod tests {
             ("oci:a", "oci:b", packed(Codec::Xz), "none, gzip or zstd"),
             ("oci:a", "oci:b", packed(Codec::Zstd), ""),
             ("oci:a", "tar:b", packed(Codec::Xz), ""),
+            ("oci:a", "smartos:b", packed(Codec::Xz), ""),
+            ("oci:a", "smartos:b", packed(Codec::Zstd), "none, gzip, bzip2 or xz"),
+            ("oci:a", "zfs:b", named, "smartos:PATH"),
             ("zfs:-", "tar:b", piped, "standard input"),
         ];
         for (src, dst, options, want) in cases {

@@ -23,7 +23,7 @@ enum Move {
 
 /// Places all trees. `wanted` is where the root file system lies in the dataset: of the result if that is a ZFS
 /// stream, else of the source; `None` leaves a stream written with its root at the top, and tells a zonepath
-/// that is read by its looks.
+/// that is read by its looks. A SmartOS image is always written as a zonepath.
 pub(super) fn place(
     lineage: &mut Lineage,
     src: &ImageName,
@@ -32,9 +32,13 @@ pub(super) fn place(
     ctx: &Ctx<'_>,
 ) -> Result<()> {
     let Some(last) = lineage.steps.last() else { return Ok(()) };
-    let from_zfs = matches!(src, ImageName::Zfs { .. });
+    let from_zfs = matches!(src, ImageName::Zfs { .. } | ImageName::Smartos { .. });
     let found = || if from_zfs { place::detect(&last.tree) } else { Placement::Top };
-    let to_zfs = matches!(dst, ImageName::Zfs { .. });
+    let to_zfs = matches!(dst, ImageName::Zfs { .. } | ImageName::Smartos { .. });
+    let wanted = match dst {
+        ImageName::Smartos { .. } => wanted.or(Some(Placement::Root)),
+        _ => wanted,
+    };
     let what = match (to_zfs, wanted) {
         // From one dataset to another: as it is, unless something else is asked for.
         (true, None) => Move::Stay,

@@ -7,7 +7,7 @@ use super::{Selection, is_oci, must_exist, one_pipe, read};
 use crate::content::Content;
 use crate::lineage::{Layers, Loaded};
 use crate::names::ImageName;
-use crate::source::oci;
+use crate::source::{oci, smartos};
 use crate::tree::{self, Kind};
 use crate::{Ctx, Error, ErrorKind, Result};
 
@@ -49,6 +49,23 @@ pub fn verify(name: &ImageName, selection: &Selection, ctx: &Ctx<'_>) -> Result<
         return layouts(name, selection, ctx);
     }
     let mut found = Verified::default();
+    if let ImageName::Smartos { path } = name {
+        must_exist(name)?;
+        ctx.progress.phase("verifying");
+        match smartos::check(path, &selection.origins, ctx) {
+            Ok(checked) => {
+                found.layers = checked.images;
+                let finding = |f: smartos::Finding| Finding { place: f.place, message: f.message };
+                found.findings = checked.findings.into_iter().map(finding).collect();
+            }
+            Err(e) if is_about_the_image(&e) => found.findings.push(Finding::from(&e)),
+            Err(e) => return Err(e),
+        }
+        // What is not the image that its manifest means has no content to be looked at.
+        if !found.findings.is_empty() {
+            return Ok(found);
+        }
+    }
     match read(name, selection, Layers::Keep, ctx) {
         Ok(loaded) => contents(&loaded, &mut found, ctx)?,
         Err(e) if is_about_the_image(&e) => found.findings.push(Finding::from(&e)),

@@ -3,13 +3,16 @@
 
 pub mod dir;
 pub mod oci;
+pub mod qcow2;
 pub mod raw;
+pub mod smartos;
 pub mod tar;
 pub mod zfs;
 
 use aurora_engine::codec::Compression;
 
 use crate::image::Platform;
+use crate::image::smartos::SmartosOptions;
 use crate::lineage::Loaded;
 use crate::names::ImageName;
 use crate::{Ctx, ErrorKind, Result};
@@ -27,6 +30,8 @@ pub struct WriteOptions {
     pub force: bool,
     /// A loss is an error.
     pub strict: bool,
+    /// What the manifest of a SmartOS image is to say.
+    pub smartos: SmartosOptions,
 }
 
 impl WriteOptions {
@@ -74,13 +79,16 @@ pub fn write(loaded: &Loaded, name: &ImageName, options: &WriteOptions, ctx: &Ct
         (ImageName::Zfs { file, .. }, Loaded::Volume(volume)) => {
             zfs::write_volume(volume, file, options, ctx)
         }
+        (ImageName::Smartos { path }, _) => smartos::write(loaded, path, options, ctx),
+        (ImageName::Qcow2 { file }, Loaded::Volume(volume)) => qcow2::write(volume, file, options, ctx),
         (ImageName::Raw { file }, Loaded::Volume(volume)) => raw::write(volume, file, options, ctx),
-        (ImageName::Raw { .. }, Loaded::Filesystem(_)) => {
+        (ImageName::Raw { .. } | ImageName::Qcow2 { .. }, Loaded::Filesystem(_)) => {
             Err(ErrorKind::Unsupported("a root file system is no disk".into()).into())
         }
-        (_, Loaded::Volume(_)) => {
-            Err(ErrorKind::Unsupported("a disk has no files; write it to raw: or zfs:".into()).into())
-        }
+        (_, Loaded::Volume(_)) => Err(ErrorKind::Unsupported(
+            "a disk has no files; write it to raw:, qcow2:, zfs: or smartos:".into(),
+        )
+        .into()),
         (ImageName::Tar { file }, Loaded::Filesystem(lineage)) => tar::write(lineage, file, options, ctx),
         (ImageName::Dir { path }, Loaded::Filesystem(lineage)) => dir::write(lineage, path, options, ctx),
         (_, Loaded::Filesystem(lineage)) => oci::write(lineage, name, options, ctx),

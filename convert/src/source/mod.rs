@@ -3,7 +3,9 @@
 pub mod dir;
 pub mod ingest;
 pub mod oci;
+pub mod qcow2;
 pub mod raw;
+pub mod smartos;
 pub mod tar;
 pub mod zfs;
 
@@ -33,6 +35,8 @@ pub fn read(name: &ImageName, options: &ReadOptions, ctx: &Ctx<'_>) -> Result<Lo
         ImageName::Tar { file } => tar::read(file, options, ctx),
         ImageName::Dir { path } => dir::read(path, options, ctx),
         ImageName::Raw { file } => raw::read(file, options, ctx),
+        ImageName::Qcow2 { file } => qcow2::read(file, options, ctx),
+        ImageName::Smartos { path } => smartos::read(path, options, ctx),
     };
     read.map_err(|e| e.in_image(name.to_string()))
 }

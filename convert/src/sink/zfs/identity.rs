@@ -85,6 +85,34 @@ pub(super) fn of_volumes(chain: &[&Volume], ctx: &Ctx<'_>) -> Result<Vec<Identit
     Ok(identities(&members, "volume"))
 }
 
+/// Of every step, when each becomes a dataset of its own under a given name.
+pub(super) fn of_apart(lineage: &Lineage, names: &[Vec<u8>]) -> Vec<Identity> {
+    let created = lineage.image.created;
+    let members = lineage.steps.iter().map(|step| (&step.chain_id, step.created.or(created)));
+    apart(members, names, "apart")
+}
+
+/// Of every state of a volume, when each becomes a dataset of its own under a given name.
+pub(super) fn of_volumes_apart(chain: &[&Volume], names: &[Vec<u8>], ctx: &Ctx<'_>) -> Result<Vec<Identity>> {
+    let digests = chain.iter().map(|volume| content_digest(volume, ctx)).collect::<Result<Vec<_>>>()?;
+    let created = chain.iter().map(|volume| volume.image.created);
+    Ok(apart(digests.iter().zip(created), names, "volume apart"))
+}
+
+fn apart<'a>(
+    members: impl Iterator<Item = (&'a Digest, Option<Timestamp>)>,
+    names: &[Vec<u8>],
+    form: &str,
+) -> Vec<Identity> {
+    let mut found: Vec<Identity> = Vec::new();
+    for ((chain_id, created), name) in members.zip(names) {
+        let guid = derive(found.last(), chain_id, form);
+        let creation_time = created.and_then(|time| u64::try_from(time.secs).ok()).unwrap_or(0);
+        found.push(Identity { name: name.clone(), guid, creation_time });
+    }
+    found
+}
+
 /// Of a volume's size and of its blocks that are not all zero, with their places: holes make no difference.
 fn content_digest(volume: &Volume, ctx: &Ctx<'_>) -> Result<Digest> {
     ctx.progress.phase("hashing volume");

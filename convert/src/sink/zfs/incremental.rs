@@ -69,12 +69,13 @@ impl<'t> State<'t> {
 pub(super) fn write(
     state: &State<'_>,
     before: Option<(&State<'_>, u64)>,
+    flags: u32,
     identity: &Identity,
     output: &mut Output<'_>,
     ctx: &Ctx<'_>,
 ) -> Result<()> {
     let mut opening =
-        begin(&identity.name, identity.guid, objset::ZFS, FEATURES, FLAGS).map_err(unsupported)?;
+        begin(&identity.name, identity.guid, objset::ZFS, FEATURES, flags).map_err(unsupported)?;
     opening.creation_time = identity.creation_time;
     opening.from_guid = before.map_or(0, |(_, guid)| guid);
     let mut stream = StreamWriter::begin(&opening, output)?;

@@ -4,6 +4,7 @@
 //! Only what every receiver knows is used: plain blocks of at most 128 KiB, dnodes of one slot, no feature but the
 //! spill of attributes. Compression, if any, is around the whole file.
 
+mod apart;
 mod encode;
 mod identity;
 mod incremental;
@@ -14,6 +15,7 @@ mod volume;
 
 use aurora_formats::zfs::build::package;
 
+pub(crate) use self::apart::{write_apart, write_volumes_apart};
 use self::identity::Identity;
 use self::incremental::State;
 use self::output::Output;
@@ -43,6 +45,7 @@ pub fn write(lineage: &Lineage, file: &FileName, options: &WriteOptions, ctx: &C
         incremental::write(
             &state,
             before.as_ref().map(|(old, guid)| (old, *guid)),
+            incremental::FLAGS,
             identity,
             &mut output,
             ctx,
@@ -74,7 +77,7 @@ pub fn write_volume(
     open_package(&identities, 0, &mut output)?;
     for (at, (state, identity)) in chain.iter().zip(&identities).enumerate() {
         let before = at.checked_sub(1).map(|base| (chain[base], identities[base].guid));
-        volume::write(state, before, block_size, identity, &mut output, ctx)
+        volume::write(state, before, block_size, incremental::FLAGS, identity, &mut output, ctx)
             .map_err(|e| e.in_layer(at + 1, chain.len(), String::from_utf8_lossy(&identity.name)))?;
     }
     finish(&identities, output)

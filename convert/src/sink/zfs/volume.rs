@@ -6,7 +6,6 @@ use aurora_formats::zfs::format::{
 };
 
 use super::identity::Identity;
-use super::incremental::FLAGS;
 use super::output::Output;
 use super::record::{Shape, StreamWriter, is_zero};
 use super::unsupported;
@@ -33,12 +32,13 @@ pub(super) fn write(
     volume: &Volume,
     before: Option<(&Volume, u64)>,
     block_size: u32,
+    flags: u32,
     identity: &Identity,
     output: &mut Output<'_>,
     ctx: &Ctx<'_>,
 ) -> Result<()> {
     let size = volume_size(&volume.content, block_size, ctx)?;
-    let mut opening = begin(&identity.name, identity.guid, objset::ZVOL, 0, FLAGS).map_err(unsupported)?;
+    let mut opening = begin(&identity.name, identity.guid, objset::ZVOL, 0, flags).map_err(unsupported)?;
     opening.creation_time = identity.creation_time;
     opening.from_guid = before.map_or(0, |(_, guid)| guid);
     let mut stream = StreamWriter::begin(&opening, output)?;

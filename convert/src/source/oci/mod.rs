@@ -66,7 +66,9 @@ pub fn read(name: &ImageName, options: &ReadOptions, ctx: &Ctx<'_>) -> Result<Lo
     if steps.is_empty() {
         steps.push(empty_step());
     }
-    Ok(Loaded::Filesystem(Lineage { image: image(&picked, ctx), steps }))
+    let mut image = image(&picked, ctx);
+    image.layers = layers.iter().map(|layer| layer.name.clone()).collect();
+    Ok(Loaded::Filesystem(Lineage { image, steps }))
 }
 
 /// What the name says behind the file.

@@ -1,0 +1,83 @@
+//! Streams of single snapshots, each in a file of its own: every step is a dataset, the first received as a whole,
+//! each further one as a clone of the one before (SmartOS images with an origin).
+
+use std::io::Write;
+
+use aurora_formats::zfs::format::begin_flag;
+
+use super::identity::{self, Identity};
+use super::incremental::{self, FLAGS, State};
+use super::output::Output;
+use super::{target, volume};
+use crate::lineage::{Lineage, Volume};
+use crate::sink::Target;
+use crate::{Ctx, Error, Result};
+
+/// Called for each step in turn with its number from 0, its guid, and what writes its stream, which is to be called
+/// once.
+pub(crate) type Each<'e> =
+    dyn FnMut(usize, u64, &mut dyn FnMut(&mut dyn Write) -> Result<()>) -> Result<()> + 'e;
+
+/// Writes each tree of a lineage as the snapshot of that name (`dataset@snapshot`). The guids are always new ones,
+/// made from the content: the objects of what is written here bear other numbers than those of any stream it may
+/// have come from, so that nothing made for that one may be received upon it.
+pub(crate) fn write_apart(
+    lineage: &Lineage,
+    names: &[Vec<u8>],
+    target: Target,
+    ctx: &Ctx<'_>,
+    each: &mut Each<'_>,
+) -> Result<()> {
+    let count = lineage.steps.len();
+    let located = |number: usize| {
+        let id = &lineage.steps[number].chain_id;
+        move |e: Error| e.in_layer(number + 1, count, id.to_string())
+    };
+    for (number, step) in lineage.steps.iter().enumerate() {
+        target::check(&step.tree, target, ctx).map_err(located(number))?;
+    }
+    let identities = identity::of_apart(lineage, names);
+    let mut before: Option<(State<'_>, u64)> = None;
+    for (number, (step, identity)) in lineage.steps.iter().zip(&identities).enumerate() {
+        let old = before.as_ref().map(|(state, _)| state);
+        let state = State::new(&step.tree, old, number as u64 + 1, target).map_err(located(number))?;
+        let old = before.as_ref().map(|(old, guid)| (old, *guid));
+        each(number, identity.guid, &mut |writer| {
+            let mut output = Output::over(writer, &text(identity), ctx);
+            incremental::write(&state, old, flags(old.is_some()), identity, &mut output, ctx)
+                .map_err(located(number))
+        })?;
+        before = Some((state, identity.guid));
+    }
+    Ok(())
+}
+
+/// As [`write_apart`], for the states of a volume, the oldest first.
+pub(crate) fn write_volumes_apart(
+    chain: &[&Volume],
+    names: &[Vec<u8>],
+    ctx: &Ctx<'_>,
+    each: &mut Each<'_>,
+) -> Result<()> {
+    let block_size = volume::block_size(chain, ctx);
+    let identities = identity::of_volumes_apart(chain, names, ctx)?;
+    for (number, (state, identity)) in chain.iter().zip(&identities).enumerate() {
+        let before = number.checked_sub(1).map(|at| (chain[at], identities[at].guid));
+        each(number, identity.guid, &mut |writer| {
+            let mut output = Output::over(writer, &text(identity), ctx);
+            let flags = flags(before.is_some());
+            volume::write(state, before, block_size, flags, identity, &mut output, ctx)
+                .map_err(|e| e.in_layer(number + 1, chain.len(), text(identity)))
+        })?;
+    }
+    Ok(())
+}
+
+/// An increment becomes a dataset of its own: receivers are told to clone its origin.
+fn flags(is_increment: bool) -> u32 {
+    if is_increment { FLAGS | begin_flag::CLONE } else { FLAGS }
+}
+
+fn text(identity: &Identity) -> String {
+    String::from_utf8_lossy(&identity.name).into_owned()
+}
