@@ -112,7 +112,7 @@ fn test(top: &Path, only: &[String]) -> bool {
         }
         // Not the advisories: their database is a git repository, which a machine that reaches registries
         // only cannot fetch. `cargo deny check` looks at them too.
-        run(cargo(top).args(["deny", "--offline", "check", "licenses", "bans", "sources"])).into()
+        run(cargo(top).args(["deny", "--log-level", "error", "check", "licenses", "bans", "sources"])).into()
     });
     steps.step("illumos", || {
         let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
