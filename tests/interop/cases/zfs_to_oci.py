@@ -40,17 +40,20 @@ def peers(t, name, layout, want):
 def one(t, folder, rows, row):
     name = row["stream"][:-len(".zfs.gz")]
     source, below = "zfs:%s/%s" % (folder, row["stream"]), origins(rows, row, folder)
-    want = t.ls(source, *below)
+    # Nobody has the time to hash a terabyte of holes.
+    no_hash, ignore = (("--no-hash",), ("sha256",)) if name == "sparse" else ((), ())
+    want = t.ls(source, *below, *no_hash)
     manifest = "%s/%s.manifest.jsonl" % (folder, name)
-    if os.path.exists(manifest) and name != "sparse":
+    if os.path.exists(manifest):
         guest = [from_guest(r) for r in read_rows(manifest)]
-        t.same(name + ": ls", guest, [{k: v for k, v in r.items()} for r in want],
-               ("xattrs",) if name.startswith("xattr") else ())
-    if name in NOT_FOR_UMOCI:
-        return
+        # Long attributes stand there as digests.
+        t.same(name + ": ls", guest, want, (*ignore, "xattrs") if name.startswith("xattr") else ignore)
     layout = t.path("oci", name)
     t.convert(source, "oci:%s:latest" % layout, *below)
-    peers(t, name, layout, want)
+    if name in NOT_FOR_UMOCI:
+        t.same(name + ": back", want, t.ls("oci:%s:latest" % layout, *no_hash), ignore)
+    else:
+        peers(t, name, layout, want)
 
 
 def chain(t, names, layers):
