@@ -92,6 +92,14 @@ def from_guest(row):
     return out
 
 
+HOST_TIME_MAX = 15032385535 * 10**9  # ext4 keeps times up to 2446, and there none finer than seconds
+
+
+def for_host(listing):
+    """A listing as the host's file system can hold it."""
+    return [dict(r, mtime_ns=min(r["mtime_ns"], HOST_TIME_MAX)) for r in listing]
+
+
 def zfs_index(folder=ZFS):
     with open(os.path.join(folder, "index.jsonl")) as f:
         return [json.loads(line) for line in f]
