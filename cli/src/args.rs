@@ -32,16 +32,17 @@ Image names:
   oci:DIR[:REF]              OCI image layout
   oci-archive:FILE[:REF]     the same as a tar
   docker-archive:FILE[:REF]  what docker save writes
-  zfs:FILE[#DATASET@SNAP]    ZFS send stream, perhaps compressed; # picks a snapshot of a package
+  zfs:FILE[#DATASET@SNAP]    ZFS send stream, # picks one of a package
   tar:FILE                   a root file system as one tar
   dir:PATH                   a root directory
   raw:FILE                   a disk
   qcow2:FILE                 a disk in QEMU's form
   smartos:PATH               SmartOS image: its manifest, or the folder of manifest and file
-FILE may be - for standard input or output. In DIR and FILE a colon is written \\: and a # is written \\#.
+FILE may be - for standard input or output. In DIR and FILE a colon is written
+\\: and a # is written \\#.
 
-Exit status: 0 done; 1 failed, or differences or faults were found; 2 usage; 3 no such image; 4 done with
-losses under --strict=report; 130 interrupted.";
+Exit status: 0 done; 1 failed, or differences or faults were found; 2 usage;
+3 no such image; 4 done with losses under --strict=report; 130 interrupted.";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -211,6 +212,9 @@ pub(crate) struct Inspect {
     pub(crate) src: ImageName,
     #[command(flatten)]
     pub(crate) selected: Selected,
+    /// Look at documents and headers alone; tells no contents and no losses
+    #[arg(long)]
+    pub(crate) quick: bool,
     /// Print one JSON document
     #[arg(long)]
     pub(crate) json: bool,

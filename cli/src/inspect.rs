@@ -1,6 +1,6 @@
 //! `imageadm inspect`.
 
-use aurora_convert::ops::{self, Inspection, LayerInfo};
+use aurora_convert::ops::{self, ImageInfo, Inspection, LayerInfo, StreamInfo};
 
 use crate::args::Inspect;
 use crate::errors;
@@ -11,7 +11,7 @@ use crate::units::show_size;
 
 pub(crate) fn run(args: &Inspect, session: &Session) -> Result<Exit, Stop> {
     let ctx = session.ctx();
-    let found = ops::inspect(&args.src, &selection(&args.selected), &ctx)?;
+    let found = ops::inspect(&args.src, &selection(&args.selected), args.quick, &ctx)?;
     // The losses are part of the document.
     let losses = if args.json { Vec::new() } else { ctx.losses() };
     let mut out = session.done(&[]);
@@ -37,7 +37,8 @@ fn human(found: &Inspection) -> Vec<String> {
         }
     };
     row("name", Some(found.name.clone()));
-    row("form", Some(format!("{}, {}", found.form, found.kind)));
+    let kind = found.kind.map(|kind| format!(", {kind}")).unwrap_or_default();
+    row("form", Some(format!("{}{kind}", found.form)));
     row("digest", found.digest.clone());
     row("id", found.id.clone());
     row("platform", found.platform.clone());
@@ -49,7 +50,7 @@ fn human(found: &Inspection) -> Vec<String> {
     } else {
         format!("{}, {} of it data", show_size(found.size), show_size(found.data))
     };
-    row("size", Some(size));
+    row("size", found.kind.is_some().then_some(size));
     row("block size", found.block_size.map(|n| n.to_string()));
     for origin in &found.origins {
         row("origin", Some(origin.clone()));
@@ -61,11 +62,61 @@ fn human(found: &Inspection) -> Vec<String> {
     for (key, value) in &found.annotations {
         row(&safe(key), Some(value.clone()));
     }
+    row("problem", found.problem.clone());
     let mut lines = table(&rows);
-    lines.push(format!("layers: {}", found.layers.len()));
-    for layer in &found.layers {
-        lines.push(format!("  {}", describe(layer)));
+    if found.kind.is_some() {
+        lines.push(format!("layers: {}", found.layers.len()));
+        lines.extend(found.layers.iter().map(|layer| format!("  {}", describe(layer))));
     }
+    // What was read is told above.
+    if found.kind.is_none() || found.images.len() > 1 {
+        lines.extend(found.images.iter().flat_map(of_image));
+    }
+    lines.extend(found.streams.iter().flat_map(of_stream));
+    lines
+}
+
+fn of_image(image: &ImageInfo) -> Vec<String> {
+    let name = image.name.as_deref().or(image.digest.as_deref()).unwrap_or("without a name");
+    let mut lines = vec![safe(&format!("image {name}:"))];
+    let mut row = |key: &str, value: Option<&str>| {
+        if let Some(value) = value {
+            lines.push(format!("  {key:10} {}", safe(value)));
+        }
+    };
+    row("tags", (image.tags.len() > 1).then(|| image.tags.join(", ")).as_deref());
+    row("manifest", image.digest.as_deref());
+    row("config", image.config.as_deref());
+    row("platform", image.platform.as_deref());
+    row("created", image.created.as_deref());
+    row("stored", Some(&format!("{} in {} layers", show_size(image.size), image.layers.len())));
+    row("problem", image.problem.as_deref());
+    for layer in &image.layers {
+        let packed = layer.compression.unwrap_or("?");
+        row("layer", Some(&format!("{}  {packed}  {}", layer.digest, show_size(layer.size))));
+        row("  diffID", layer.diff_id.as_deref());
+        row("  snapshot", layer.snapshot.as_ref().map(|s| format!("{} guid {}", s.name, s.guid)).as_deref());
+        row("  note", layer.note.as_deref());
+    }
+    lines
+}
+
+fn of_stream(stream: &StreamInfo) -> Vec<String> {
+    let mut lines = vec![safe(&format!("stream {}:", stream.snapshot.name))];
+    let mut row = |key: &str, value: Option<&str>| {
+        if let Some(value) = value {
+            lines.push(format!("  {key:10} {}", safe(value)));
+        }
+    };
+    row("guid", Some(&stream.snapshot.guid));
+    row("origin", stream.origin.as_deref());
+    row("type", Some(stream.kind));
+    row("created", Some(&stream.snapshot.created));
+    row("features", Some(&stream.features.join(" ")).filter(|text| !text.is_empty()).map(String::as_str));
+    row("size", Some(&show_size(stream.size)));
+    let records: Vec<String> = stream.records.iter().map(|(name, n)| format!("{name} {n}")).collect();
+    row("records", Some(&records.join(", ")));
+    row("problem", stream.problem.as_deref());
     lines
 }
 
@@ -100,7 +151,7 @@ mod tests {
         let found = Inspection {
             name: "zfs:a".into(),
             form: "zfs",
-            kind: "filesystem",
+            kind: Some("filesystem"),
             platform: Some("linux/amd64".into()),
             entries: Some(3),
             size: 4096,

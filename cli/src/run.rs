@@ -50,14 +50,14 @@ pub fn main() -> ExitCode {
         }
         Err(Stop::Failed(e)) => {
             session.watch.finish();
-            let exit = Exit::from(&e);
-            if exit == Exit::Interrupted {
+            // What fails after the signal fails because of it: its pipe was closed by the same key.
+            if caught.is_set() || Exit::from(&e) == Exit::Interrupted {
                 errors::note("interrupted");
                 caught.reraise();
-            } else {
-                errors::error(&e);
+                return Exit::Interrupted.into();
             }
-            exit
+            errors::error(&e);
+            Exit::from(&e)
         }
     };
     exit.into()

@@ -29,6 +29,11 @@ pub(crate) fn watch(cancel: Arc<Cancel>) -> io::Result<Caught> {
 }
 
 impl Caught {
+    /// Whether one came.
+    pub(crate) fn is_set(&self) -> bool {
+        self.0.load(Ordering::SeqCst) != 0
+    }
+
     /// Ends as the signal would have ended it, so that a shell sees why. Returns where none came.
     pub(crate) fn reraise(&self) {
         match self.0.load(Ordering::SeqCst) {

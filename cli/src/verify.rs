@@ -35,7 +35,8 @@ fn text(finding: &Finding) -> String {
 }
 
 fn summary(found: &Verified) -> String {
-    let looked = format!("{} layers, {} files, {}", found.layers, found.files, show_size(found.bytes));
+    let files = if found.files > 0 { format!("{} files, ", found.files) } else { String::new() };
+    let looked = format!("{} layers, {files}{}", found.layers, show_size(found.bytes));
     match found.findings.len() {
         0 => format!("no faults: {looked}"),
         1 => format!("1 fault: {looked}"),

@@ -177,6 +177,13 @@ impl Error {
         self
     }
 
+    /// The error alone, for where the image is named already.
+    #[must_use]
+    pub fn without_image(mut self) -> Self {
+        self.0.1.image = None;
+        self
+    }
+
     /// Says which layer or snapshot it is about (numbered from 1), unless that is known already.
     #[must_use]
     pub fn in_layer(mut self, number: usize, of: usize, name: impl Into<String>) -> Self {

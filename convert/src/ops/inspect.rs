@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::{Selection, is_oci, one_pipe, read, rfc3339};
+use super::survey::{self, BlobInfo, ImageInfo, StreamInfo};
+use super::{Selection, is_oci, must_exist, one_pipe, read, rfc3339};
 use crate::lineage::{Layers, Lineage, Loaded, Snapshot, Step, Volume};
 use crate::names::ImageName;
 use crate::source::oci;
 use crate::tree::{Kind, Tree};
-use crate::{Ctx, Loss, Result};
+use crate::{Ctx, ErrorKind, Loss, Result};
 
 /// The description; serialised, it is the document of `inspect --json`.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -19,9 +20,9 @@ pub struct Inspection {
     pub name: String,
     /// The word before the colon.
     pub form: &'static str,
-    /// `filesystem` or `volume`.
-    #[serde(rename = "type")]
-    pub kind: &'static str,
+    /// `filesystem` or `volume`, where it was read.
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    pub kind: Option<&'static str>,
     /// `OS/ARCH[/VARIANT]`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub platform: Option<String>,
@@ -58,6 +59,15 @@ pub struct Inspection {
     /// Images that it was read on top of.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub origins: Vec<String>,
+    /// All images of a layout or archive, as their documents tell.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub images: Vec<ImageInfo>,
+    /// All streams of a ZFS stream package, or the one, as their records tell.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub streams: Vec<StreamInfo>,
+    /// Why it was not read, where its documents could be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
     /// What aurora cannot carry over from it.
     pub losses: Vec<LossInfo>,
 }
@@ -86,27 +96,6 @@ pub struct LayerInfo {
     pub entries: u64,
     /// Bytes of all files after it.
     pub size: u64,
-}
-
-/// The stored form of an OCI layer.
-#[derive(Debug, Clone, Default, Serialize)]
-pub struct BlobInfo {
-    /// Digest, or the path in a docker-archive.
-    pub digest: String,
-    /// What it is said to be.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub media_type: Option<String>,
-    /// Stored bytes.
-    pub size: u64,
-    /// What its content is packed with.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub compression: Option<&'static str>,
-    /// Digest of the uncompressed bytes.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub diff_id: Option<String>,
-    /// What is odd about it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub note: Option<String>,
 }
 
 /// A snapshot's identity.
@@ -142,17 +131,34 @@ impl From<&Loss> for LossInfo {
     }
 }
 
-/// Describes an image.
-pub fn inspect(name: &ImageName, selection: &Selection, ctx: &Ctx<'_>) -> Result<Inspection> {
+/// Describes an image. `quick` looks at documents and headers alone, where the form has any.
+pub fn inspect(name: &ImageName, selection: &Selection, quick: bool, ctx: &Ctx<'_>) -> Result<Inspection> {
     one_pipe(selection.origins.iter().chain([name]))?;
-    let mut found = match read(name, selection, Layers::Keep, ctx)? {
-        Loaded::Filesystem(lineage) => filesystem(&lineage),
-        Loaded::Volume(volume) => disk(&volume),
+    must_exist(name)?;
+    let mut surveyed = Inspection::default();
+    ctx.progress.phase("reading documents");
+    let has_documents = documents(name, &mut surveyed, ctx).map_err(|e| e.in_image(name.to_string()))?;
+    let mut found = if has_documents && quick {
+        surveyed
+    } else {
+        let loaded = read(name, selection, Layers::Keep, ctx);
+        let mut found = match loaded {
+            Ok(Loaded::Volume(volume)) => disk(&volume),
+            Ok(Loaded::Filesystem(lineage)) => {
+                let mut found = filesystem(&lineage);
+                if has_documents && is_oci(name) {
+                    stored(name, selection, &mut found, ctx)?;
+                }
+                found
+            }
+            Err(e) if !has_documents || is_final(e.kind()) => return Err(e),
+            Err(e) => {
+                Inspection { problem: Some(e.without_image().to_string()), ..Inspection::default() }
+            }
+        };
+        (found.images, found.streams) = (surveyed.images, surveyed.streams);
+        found
     };
-    // A pipe can't be read a second time.
-    if is_oci(name) && !name.is_pipe() {
-        stored(name, selection, &mut found, ctx)?;
-    }
     found.name = name.to_string();
     found.form = name.transport();
     found.origins = selection.origins.iter().map(ImageName::to_string).collect();
@@ -160,22 +166,32 @@ pub fn inspect(name: &ImageName, selection: &Selection, ctx: &Ctx<'_>) -> Result
     Ok(found)
 }
 
-/// What an OCI image is in its stored form.
+/// Tells what the form's own documents say. Whether it has any that can be read before the rest.
+fn documents(name: &ImageName, found: &mut Inspection, ctx: &Ctx<'_>) -> Result<bool> {
+    match name {
+        // It can't be read a second time.
+        _ if name.is_pipe() => return Ok(false),
+        ImageName::Zfs { file, .. } => found.streams = survey::streams(file, ctx)?,
+        _ if is_oci(name) => found.images = survey::images(name, ctx)?,
+        _ => return Ok(false),
+    }
+    Ok(true)
+}
+
+/// What the image that was read is in its stored form.
 fn stored(name: &ImageName, selection: &Selection, found: &mut Inspection, ctx: &Ctx<'_>) -> Result<()> {
     let survey = oci::survey_one(name, selection.platform.as_ref(), ctx)?;
     found.digest = survey.manifest.map(|descriptor| descriptor.digest);
     found.id = survey.config.map(|digest| digest.to_string());
     for (layer, info) in found.layers.iter_mut().zip(survey.layers) {
-        layer.blob = Some(BlobInfo {
-            digest: info.name,
-            media_type: info.media_type,
-            size: info.size,
-            compression: info.codec.map(aurora_engine::codec::Codec::name),
-            diff_id: info.diff_id.map(|digest| digest.to_string()),
-            note: info.note,
-        });
+        layer.blob = Some(survey::blob(info));
     }
     Ok(())
+}
+
+/// Errors that no partial answer makes up for.
+fn is_final(kind: &ErrorKind) -> bool {
+    matches!(kind, ErrorKind::Usage(_) | ErrorKind::NoSuchImage(_) | ErrorKind::Interrupted)
 }
 
 fn filesystem(lineage: &Lineage) -> Inspection {
@@ -211,7 +227,7 @@ fn disk(volume: &Volume) -> Inspection {
 
 fn described(image: &crate::image::Image, kind: &'static str) -> Inspection {
     Inspection {
-        kind,
+        kind: Some(kind),
         platform: image.platform.as_ref().map(ToString::to_string),
         created: image.created.map(rfc3339),
         author: image.author.clone(),
@@ -234,7 +250,7 @@ fn layer(number: usize, step: &Step, total: &Total) -> LayerInfo {
     }
 }
 
-fn snapshot(snapshot: &Snapshot) -> SnapshotInfo {
+pub(super) fn snapshot(snapshot: &Snapshot) -> SnapshotInfo {
     let secs = i64::try_from(snapshot.creation_time).unwrap_or(i64::MAX);
     SnapshotInfo {
         name: String::from_utf8_lossy(&snapshot.name).into_owned(),

@@ -7,6 +7,7 @@ mod diff;
 mod inspect;
 mod list;
 mod placement;
+mod survey;
 mod validate;
 mod verify;
 
@@ -14,8 +15,9 @@ pub use cells::{Cell, cells, json_line, json_string, volume_line};
 pub use convert::{ConvertOptions, Converted, convert};
 pub use date::{civil, rfc3339};
 pub use diff::{Comparison, DiffOptions, Difference, diff};
-pub use inspect::{BlobInfo, Inspection, LayerInfo, LossInfo, SnapshotInfo, inspect};
+pub use inspect::{Inspection, LayerInfo, LossInfo, SnapshotInfo, inspect};
 pub use list::{LayerRow, ListRequest, Listing, list};
+pub use survey::{BlobInfo, ImageInfo, StreamInfo};
 pub use validate::{Fault, Profile, validate_manifest};
 pub use verify::{Finding, Verified, verify};
 

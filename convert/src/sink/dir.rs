@@ -17,7 +17,7 @@ use crate::{Counter, Ctx, Error, ErrorKind, Result};
 const CHUNK: u64 = 1 << 20;
 
 /// Writes an image. What the user may not set (owners, devices, some attributes) is reported as lost.
-pub fn write(lineage: &Lineage, path: &Path, _: &WriteOptions, ctx: &Ctx<'_>) -> Result<Outcome> {
+pub fn write(lineage: &Lineage, path: &Path, options: &WriteOptions, ctx: &Ctx<'_>) -> Result<Outcome> {
     let step = lineage.steps.last().expect("a lineage is never empty");
     let failed = |e: io::Error| match e.kind() {
         io::ErrorKind::AlreadyExists => {
@@ -28,6 +28,7 @@ pub fn write(lineage: &Lineage, path: &Path, _: &WriteOptions, ctx: &Ctx<'_>) ->
     ctx.progress.phase("writing directory");
     let staged = StagedDir::create(path).map_err(failed)?;
     let (entries, bytes) = write_tree(&step.tree, staged.root(), ctx)?;
+    options.may_commit(ctx)?;
     staged.commit().map_err(failed)?;
     let fact = |name: &str, n: u64| (name.to_owned(), n.to_string());
     Ok(Outcome { facts: vec![fact("entries", entries), fact("bytes", bytes)] })

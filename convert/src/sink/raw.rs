@@ -38,6 +38,7 @@ pub fn write(volume: &Volume, file: &FileName, options: &WriteOptions, ctx: &Ctx
         OutputFile::Pipe(pipe) => write_all(&volume.content, pipe, ctx, failed)?,
         OutputFile::Atomic(file) => write_sparse(&volume.content, file, ctx, failed)?,
     }
+    options.may_commit(ctx)?;
     out.commit().map_err(failed)?;
     Ok(Outcome { facts: vec![("size".to_owned(), volume.content.size.to_string())] })
 }

@@ -75,6 +75,7 @@ pub(super) fn write(
     ctx.progress.phase("archive");
     let Store::Bodies(members) = store else { return Ok(built.outcome) };
     tar::write_tree(&tree_of(members), &mut out, ctx)?;
+    request.options.may_commit(ctx)?;
     out.commit().map_err(failed)?;
     Ok(built.outcome)
 }

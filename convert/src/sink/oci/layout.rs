@@ -60,6 +60,7 @@ fn fill(request: &Request<'_>, dir: &Path, mut index: Index, ctx: &Ctx<'_>) -> R
     fs::create_dir_all(&blobs).map_err(|e| Error::io(blobs.display().to_string(), e))?;
     let mut store = Store::Dir(dir.to_owned());
     let built = build(request, &mut store, ctx)?;
+    request.options.may_commit(ctx)?;
     let name = request.reference.unwrap_or(DEFAULT_NAME);
     index.manifests.retain(|entry| entry.ref_name() != Some(name));
     index.manifests.push(built.named(name));

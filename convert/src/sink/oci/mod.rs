@@ -42,6 +42,7 @@ pub fn write(lineage: &Lineage, name: &ImageName, options: &WriteOptions, ctx: &
 struct Request<'a> {
     lineage: &'a Lineage,
     reference: Option<&'a str>,
+    options: &'a WriteOptions,
     platform: Platform,
     compression: Compression,
 }
@@ -50,7 +51,7 @@ impl<'a> Request<'a> {
     fn new(
         lineage: &'a Lineage,
         reference: Option<&'a str>,
-        options: &WriteOptions,
+        options: &'a WriteOptions,
         default: Codec,
     ) -> Result<Self> {
         if let Some(name) = reference {
@@ -63,6 +64,6 @@ impl<'a> Request<'a> {
             return Err(ErrorKind::Unsupported(text).into());
         }
         let platform = options.platform.clone().or(lineage.image.platform.clone()).unwrap_or_default();
-        Ok(Self { lineage, reference, platform, compression })
+        Ok(Self { lineage, reference, options, platform, compression })
     }
 }

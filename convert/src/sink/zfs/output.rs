@@ -14,6 +14,7 @@ pub(super) struct Output<'a> {
     to: To<'a>,
     name: String,
     bytes: u64,
+    strict: bool,
     ctx: &'a Ctx<'a>,
 }
 
@@ -27,7 +28,7 @@ enum To<'a> {
 impl<'a> Output<'a> {
     /// Hands the bytes to a writer.
     pub(super) fn over(writer: &'a mut dyn Write, name: &str, ctx: &'a Ctx<'a>) -> Self {
-        Self { to: To::Writer(writer), name: name.to_owned(), bytes: 0, ctx }
+        Self { to: To::Writer(writer), name: name.to_owned(), bytes: 0, strict: false, ctx }
     }
 
     pub(super) fn create(file: &FileName, options: &WriteOptions, ctx: &'a Ctx<'a>) -> Result<Self> {
@@ -49,7 +50,13 @@ impl<'a> Output<'a> {
         let compression = options.compression.unwrap_or(Compression { codec: Codec::None, level: None });
         let encoder = opened.and_then(|out| codec::writer(out, compression, ctx.options.threads));
         let encoder = encoder.map_err(|e| Error::io(name.as_str(), e))?;
-        Ok(Self { to: To::File(Box::new(encoder)), name, bytes: 0, ctx })
+        Ok(Self {
+            to: To::File(Box::new(encoder)),
+            name,
+            bytes: 0,
+            strict: options.strict,
+            ctx,
+        })
     }
 
     /// Writes bytes of the stream.
@@ -65,6 +72,8 @@ impl<'a> Output<'a> {
 
     /// Gives the file its name; the bytes of all streams.
     pub(super) fn finish(self) -> Result<u64> {
+        let options = WriteOptions { strict: self.strict, ..WriteOptions::default() };
+        options.may_commit(self.ctx)?;
         let committed = match self.to {
             To::File(encoder) => encoder.finish().and_then(OutputFile::commit),
             To::Writer(writer) => writer.flush(),

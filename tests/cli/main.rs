@@ -1,0 +1,10 @@
+//! The program as scripts see it: exit status, standard output, standard error, what is left on disk.
+
+mod documents;
+mod exits;
+mod names;
+mod pipes;
+mod run;
+mod signals;
+mod strict;
+mod trees;

@@ -1,0 +1,139 @@
+//! Runs the program.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+/// The program, with nothing of the caller's surroundings that could change what it says.
+pub fn imageadm() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_imageadm"));
+    command.env_remove("NO_COLOR").env("LC_ALL", "C").stdin(Stdio::null());
+    command
+}
+
+/// Runs it to its end in a directory, with temporary files in another one that must be empty afterwards.
+pub fn run_in(dir: &Path, args: &[&str]) -> Done {
+    let temp = tempfile::tempdir().expect("a temporary directory can be made");
+    let output = imageadm()
+        .args(args)
+        .current_dir(dir)
+        .env("TMPDIR", temp.path())
+        .output()
+        .expect("the program was built with this test");
+    let left = names(temp.path());
+    assert!(left.is_empty(), "{args:?} left temporary files: {left:?}");
+    Done::new(args, output)
+}
+
+/// Runs it where no files matter.
+pub fn run(args: &[&str]) -> Done {
+    run_in(Path::new("/"), args)
+}
+
+/// A process that has ended.
+pub struct Done {
+    what: String,
+    pub code: Option<i32>,
+    pub out: String,
+    pub err: String,
+}
+
+impl Done {
+    pub fn new(args: &[&str], output: Output) -> Self {
+        Self {
+            what: args.join(" "),
+            code: output.status.code(),
+            out: String::from_utf8_lossy(&output.stdout).into_owned(),
+            err: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
+    /// Ends with this status.
+    #[track_caller]
+    pub fn exits(self, code: i32) -> Self {
+        assert_eq!(self.code, Some(code), "imageadm {}\n{}{}", self.what, self.out, self.err);
+        self
+    }
+
+    /// Says this on standard error.
+    #[track_caller]
+    pub fn says(self, text: &str) -> Self {
+        assert!(self.err.contains(text), "imageadm {}: not {text:?} but\n{}", self.what, self.err);
+        self
+    }
+
+    /// Says nothing on standard error.
+    #[track_caller]
+    pub fn quietly(self) -> Self {
+        assert_eq!(self.err, "", "imageadm {}", self.what);
+        self
+    }
+
+    /// Prints nothing.
+    #[track_caller]
+    pub fn prints_nothing(self) -> Self {
+        assert_eq!(self.out, "", "imageadm {}", self.what);
+        self
+    }
+}
+
+/// Names in a directory, sorted.
+pub fn names(dir: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(dir).expect("the directory is there");
+    let mut names: Vec<String> = entries
+        .map(|entry| entry.expect("directories of tests can be read").file_name().to_string_lossy().into())
+        .collect();
+    names.sort();
+    names
+}
+
+/// A directory with a small root file system in `tree/`.
+pub struct Sample {
+    dir: tempfile::TempDir,
+}
+
+impl Sample {
+    pub fn new() -> Self {
+        use std::os::unix::fs::{PermissionsExt, symlink};
+        let dir = tempfile::tempdir().expect("a temporary directory can be made");
+        let tree = dir.path().join("tree");
+        let make = || -> std::io::Result<()> {
+            std::fs::create_dir_all(tree.join("etc/empty"))?;
+            std::fs::create_dir_all(tree.join("bin"))?;
+            std::fs::write(tree.join("etc/hosts"), "127.0.0.1 localhost\n")?;
+            std::fs::write(tree.join("etc/odd\u{1b}[31m\\name\n"), "x")?;
+            std::fs::write(tree.join("bin/tool"), vec![7; 300_000])?;
+            std::fs::hard_link(tree.join("bin/tool"), tree.join("bin/twin"))?;
+            symlink("tool", tree.join("bin/link"))?;
+            let executable = std::fs::Permissions::from_mode(0o755);
+            std::fs::set_permissions(tree.join("bin/tool"), executable.clone())?;
+            for name in ["", "etc", "etc/empty", "bin"] {
+                std::fs::set_permissions(tree.join(name), executable.clone())?;
+            }
+            for name in ["etc/hosts", "bin/tool", "etc/empty", "bin", "etc", ""] {
+                let time = std::time::UNIX_EPOCH + std::time::Duration::new(1_700_000_000, 123_456_789);
+                std::fs::File::open(tree.join(name))?.set_modified(time)?;
+            }
+            Ok(())
+        };
+        make().expect("a small tree can be made");
+        Self { dir }
+    }
+
+    pub fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    pub fn join(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    #[track_caller]
+    pub fn run(&self, args: &[&str]) -> Done {
+        run_in(self.path(), args)
+    }
+
+    /// Names beside `tree`.
+    pub fn names(&self) -> Vec<String> {
+        names(self.path()).into_iter().filter(|name| name != "tree").collect()
+    }
+}
