@@ -5,9 +5,17 @@ use crate::run::{Sample, run};
 #[test]
 fn no_such_image_is_3() {
     let sample = Sample::new();
-    for name in ["dir:nope", "oci:nope", "oci:nope:tag", "oci-archive:nope", "docker-archive:nope", "tar:nope",
-        "zfs:nope", "zfs:nope#a@b", "raw:nope"]
-    {
+    for name in [
+        "dir:nope",
+        "oci:nope",
+        "oci:nope:tag",
+        "oci-archive:nope",
+        "docker-archive:nope",
+        "tar:nope",
+        "zfs:nope",
+        "zfs:nope#a@b",
+        "raw:nope",
+    ] {
         let message = format!("error: no such image: {name}\n");
         for command in ["ls", "inspect", "verify"] {
             let done = sample.run(&[command, name]).exits(3).prints_nothing();

@@ -19,7 +19,10 @@ fn losses_are_told_unless_quiet() {
     sample.run(&["convert", "-q", "dir:tree", "oci:b"]).exits(0).quietly().prints_nothing();
     let done = sample.run(&["convert", "-q", "--json", "dir:tree", "oci:c"]).exits(0).quietly();
     let found: serde_json::Value = serde_json::from_str(&done.out).expect("--json prints JSON");
-    assert_eq!((&found["losses"][0]["path"], &found["losses"][0]["kind"]), (&"socket".into(), &"type".into()));
+    assert_eq!(
+        (&found["losses"][0]["path"], &found["losses"][0]["kind"]),
+        (&"socket".into(), &"type".into())
+    );
 }
 
 #[test]
@@ -27,7 +30,11 @@ fn strict_leaves_no_result() {
     let sample = lossy();
     for dst in ["oci:a", "oci-archive:b", "docker-archive:c"] {
         let done = sample.run(&["convert", "--strict", "dir:tree", dst]).exits(1).prints_nothing();
-        assert!(done.err.contains(&format!("error: {dst}: would be lost in the target: socket")), "{}", done.err);
+        assert!(
+            done.err.contains(&format!("error: {dst}: would be lost in the target: socket")),
+            "{}",
+            done.err
+        );
         assert!(done.err.contains("help: leave out --strict"), "{}", done.err);
     }
     assert_eq!(sample.names(), [""; 0]);

@@ -47,7 +47,11 @@ fn the_canonical_listing_is_exact() {
         )
     );
     assert!(lines[4].ends_with(",\"hardlink\":\"bin/tool\"}"), "{}", lines[4]);
-    assert!(lines[2].contains("\"mode\":\"0777\"") && lines[2].contains("\"target\":\"tool\""), "{}", lines[2]);
+    assert!(
+        lines[2].contains("\"mode\":\"0777\"") && lines[2].contains("\"target\":\"tool\""),
+        "{}",
+        lines[2]
+    );
     let quick = sample.run(&["ls", "--jsonl", "--no-hash", "dir:tree"]).exits(0).out;
     assert!(!quick.contains("sha256") && quick.lines().count() == lines.len());
 }
@@ -71,13 +75,15 @@ fn differences_are_told_line_by_line() {
     std::fs::write(sample.join("copy/etc/hosts"), "other").expect("the copy can be written");
     std::fs::remove_file(sample.join("copy/bin/link")).expect("the link is there");
     std::fs::write(sample.join("copy/new"), "").expect("the copy can be written");
-    let done = sample.run(&["diff", "--ignore", "mtime_ns,sha256", "dir:tree", "dir:copy"]).exits(1).quietly();
+    let done =
+        sample.run(&["diff", "--ignore", "mtime_ns,sha256", "dir:tree", "dir:copy"]).exits(1).quietly();
     assert_eq!(
         done.out,
         "only in A: bin/link (symlink)\netc/hosts: size: 20 -> 5\nonly in B: new (file)\n\
          9 entries in A, 9 in B, 3 differences: only in A 1, only in B 1, size 1\n"
     );
-    let done = sample.run(&["diff", "--jsonl", "--ignore", "mtime_ns,sha256", "dir:tree", "dir:copy"]).exits(1);
+    let done =
+        sample.run(&["diff", "--jsonl", "--ignore", "mtime_ns,sha256", "dir:tree", "dir:copy"]).exits(1);
     assert_eq!(
         done.out,
         "{\"path\":\"bin/link\",\"only\":\"a\",\"type\":\"symlink\"}\n\

@@ -152,9 +152,7 @@ pub fn inspect(name: &ImageName, selection: &Selection, quick: bool, ctx: &Ctx<'
                 found
             }
             Err(e) if !has_documents || is_final(e.kind()) => return Err(e),
-            Err(e) => {
-                Inspection { problem: Some(e.without_image().to_string()), ..Inspection::default() }
-            }
+            Err(e) => Inspection { problem: Some(e.without_image().to_string()), ..Inspection::default() },
         };
         (found.images, found.streams) = (surveyed.images, surveyed.streams);
         found
