@@ -42,7 +42,7 @@ fn images_go_through_pipes() {
     assert!(written.status.success());
     assert!(written.stdout == vec![5; 100_000], "the image and nothing else");
     let mut child = imageadm()
-        .args(["convert", "raw:-", "raw:copy"])
+        .args(["convert", "-q", "raw:-", "raw:copy"])
         .current_dir(sample.path())
         .stdin(Stdio::piped())
         .spawn()

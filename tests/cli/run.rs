@@ -4,14 +4,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 /// The program, with nothing of the caller's surroundings that could change what it says.
-pub fn imageadm() -> Command {
+pub(crate) fn imageadm() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_imageadm"));
     command.env_remove("NO_COLOR").env("LC_ALL", "C").stdin(Stdio::null());
     command
 }
 
 /// Runs it to its end in a directory, with temporary files in another one that must be empty afterwards.
-pub fn run_in(dir: &Path, args: &[&str]) -> Done {
+pub(crate) fn run_in(dir: &Path, args: &[&str]) -> Done {
     let temp = tempfile::tempdir().expect("a temporary directory can be made");
     let output = imageadm()
         .args(args)
@@ -25,20 +25,20 @@ pub fn run_in(dir: &Path, args: &[&str]) -> Done {
 }
 
 /// Runs it where no files matter.
-pub fn run(args: &[&str]) -> Done {
+pub(crate) fn run(args: &[&str]) -> Done {
     run_in(Path::new("/"), args)
 }
 
 /// A process that has ended.
-pub struct Done {
+pub(crate) struct Done {
     what: String,
-    pub code: Option<i32>,
-    pub out: String,
-    pub err: String,
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
 impl Done {
-    pub fn new(args: &[&str], output: Output) -> Self {
+    pub(crate) fn new(args: &[&str], output: Output) -> Self {
         Self {
             what: args.join(" "),
             code: output.status.code(),
@@ -49,35 +49,35 @@ impl Done {
 
     /// Ends with this status.
     #[track_caller]
-    pub fn exits(self, code: i32) -> Self {
+    pub(crate) fn exits(self, code: i32) -> Self {
         assert_eq!(self.code, Some(code), "imageadm {}\n{}{}", self.what, self.out, self.err);
         self
     }
 
     /// Says this on standard error.
     #[track_caller]
-    pub fn says(self, text: &str) -> Self {
+    pub(crate) fn says(self, text: &str) -> Self {
         assert!(self.err.contains(text), "imageadm {}: not {text:?} but\n{}", self.what, self.err);
         self
     }
 
     /// Says nothing on standard error.
     #[track_caller]
-    pub fn quietly(self) -> Self {
+    pub(crate) fn quietly(self) -> Self {
         assert_eq!(self.err, "", "imageadm {}", self.what);
         self
     }
 
     /// Prints nothing.
     #[track_caller]
-    pub fn prints_nothing(self) -> Self {
+    pub(crate) fn prints_nothing(self) -> Self {
         assert_eq!(self.out, "", "imageadm {}", self.what);
         self
     }
 }
 
 /// Names in a directory, sorted.
-pub fn names(dir: &Path) -> Vec<String> {
+pub(crate) fn names(dir: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(dir).expect("the directory is there");
     let mut names: Vec<String> = entries
         .map(|entry| entry.expect("directories of tests can be read").file_name().to_string_lossy().into())
@@ -87,12 +87,12 @@ pub fn names(dir: &Path) -> Vec<String> {
 }
 
 /// A directory with a small root file system in `tree/`.
-pub struct Sample {
+pub(crate) struct Sample {
     dir: tempfile::TempDir,
 }
 
 impl Sample {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         use std::os::unix::fs::{PermissionsExt, symlink};
         let dir = tempfile::tempdir().expect("a temporary directory can be made");
         let tree = dir.path().join("tree");
@@ -119,21 +119,21 @@ impl Sample {
         Self { dir }
     }
 
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.dir.path()
     }
 
-    pub fn join(&self, name: &str) -> PathBuf {
+    pub(crate) fn join(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
     #[track_caller]
-    pub fn run(&self, args: &[&str]) -> Done {
+    pub(crate) fn run(&self, args: &[&str]) -> Done {
         run_in(self.path(), args)
     }
 
     /// Names beside `tree`.
-    pub fn names(&self) -> Vec<String> {
+    pub(crate) fn names(&self) -> Vec<String> {
         names(self.path()).into_iter().filter(|name| name != "tree").collect()
     }
 }
