@@ -6,10 +6,8 @@ use crate::run::{Sample, run};
 fn what_a_name_cannot_do_is_said() {
     let cases: &[(&[&str], &str)] = &[
         (&["ls", "docker://alpine:3.20"], "skopeo copy"),
-        (&["ls", "smartos:x.imgmanifest"], "zfs:FILE"),
-        (&["ls", "imgapi:https://images.example/x"], "zfs:FILE"),
+        (&["ls", "imgapi:https://images.example/x"], "smartos:PATH"),
         (&["ls", "dataset:zones/x"], "zfs send"),
-        (&["ls", "qcow2:x"], "raw:FILE"),
         (&["ls", "alpine:3.20"], "local store"),
         (&["ls", "./x"], "dir:./x"),
         (&["ls", "oci:"], "oci:DIR[:REF]"),
