@@ -50,13 +50,7 @@ impl<'a> Output<'a> {
         let compression = options.compression.unwrap_or(Compression { codec: Codec::None, level: None });
         let encoder = opened.and_then(|out| codec::writer(out, compression, ctx.options.threads));
         let encoder = encoder.map_err(|e| Error::io(name.as_str(), e))?;
-        Ok(Self {
-            to: To::File(Box::new(encoder)),
-            name,
-            bytes: 0,
-            strict: options.strict,
-            ctx,
-        })
+        Ok(Self { to: To::File(Box::new(encoder)), name, bytes: 0, strict: options.strict, ctx })
     }
 
     /// Writes bytes of the stream.
