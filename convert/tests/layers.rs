@@ -9,12 +9,12 @@ use aurora_engine::body::{Body, MemBody};
 use aurora_formats::model::{Entry, EntryPath, Metadata, Node};
 
 fn path(text: &str) -> EntryPath {
-    EntryPath::parse(text.as_bytes()).unwrap()
+    EntryPath::parse(text.as_bytes()).expect("rows have valid paths")
 }
 
 /// `d PATH`, `f PATH=TEXT`, `f4755 PATH=TEXT`, `h PATH TARGET`, `s PATH TARGET`, `w PATH` (whiteout), `o PATH` (opaque).
 fn change(line: &str) -> FileChange {
-    let (what, rest) = line.split_once(' ').unwrap();
+    let (what, rest) = line.split_once(' ').expect("a row's line has two words");
     let (name, value) = rest.split_once(['=', ' ']).unwrap_or((rest, ""));
     let mut meta = Metadata { mode: 0o644, ..Metadata::default() };
     let mut content = None;
@@ -47,9 +47,9 @@ fn show(tree: &Tree) -> Vec<String> {
             Kind::Symlink(target) => format!("-> {}", String::from_utf8_lossy(target)),
             Kind::File(content) => {
                 let mut bytes = Vec::new();
-                std::io::Read::read_to_end(&mut content.reader(), &mut bytes).unwrap();
+                std::io::Read::read_to_end(&mut content.reader(), &mut bytes).expect("it is in memory");
                 let links = if inode.names > 1 { format!(" x{}", inode.names) } else { String::new() };
-                format!("={}{links}", String::from_utf8(bytes).unwrap())
+                format!("={}{links}", String::from_utf8(bytes).expect("rows are text"))
             }
             _ => "special".to_owned(),
         });

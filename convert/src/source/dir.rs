@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use aurora_engine::body::Body;
-use aurora_engine::digest::Digest;
+use aurora_engine::digest::{Algorithm, Digest, HashingWriter};
 use aurora_engine::fs::{self, DirFile, DirTree, Status};
 use aurora_formats::model::{Device, EntryPath, Metadata, Owner, Timestamp, Xattrs};
 
@@ -16,7 +16,7 @@ use crate::image::Image;
 use crate::lineage::{Lineage, Loaded, Step};
 use crate::source::ReadOptions;
 use crate::tree::{InodeId, Kind, Tree, is_of_the_host};
-use crate::{Counter, Ctx, Error, ErrorKind, Result};
+use crate::{Counter, Ctx, Error, ErrorKind, NoProgress, Result, sink};
 
 /// Reads an image of one step. Its chainID is a digest of everything in it.
 pub fn read(path: &Path, options: &ReadOptions, ctx: &Ctx<'_>) -> Result<Loaded> {
@@ -33,10 +33,13 @@ pub fn read(path: &Path, options: &ReadOptions, ctx: &Ctx<'_>) -> Result<Loaded>
     Ok(Loaded::Filesystem(Lineage { image: Image::default(), steps: vec![step] }))
 }
 
-/// The digest of the tree's listing, contents included.
+/// The digest of the tar that the tree makes: what its diffID is once it is a layer. What a tar can't hold is
+/// lost there and not here, so it is not told.
 fn diff_id(tree: &Tree, ctx: &Ctx<'_>) -> Result<Digest> {
-    let rows = crate::tree::rows(tree, crate::tree::ListOptions { acl: true, no_hash: false }, ctx)?;
-    Ok(Digest::sha256(format!("{rows:?}").as_bytes()))
+    let aside = Ctx::new(ctx.options.clone(), &NoProgress, ctx.cancel);
+    let mut out = HashingWriter::new(std::io::sink(), Algorithm::Sha256);
+    sink::tar::write_tree(tree, &mut out, &aside)?;
+    Ok(out.finish().1)
 }
 
 /// The tree of a directory.

@@ -140,7 +140,10 @@ fn add(
     let dir = Resolver::new(directories).directory(tree, &parent, Missing::Make)?;
     let dir = dir.expect("missing directories are made");
     let kind = match &entry.node {
-        Node::Dir => return Ok(add_directory(tree, dir, name, &entry.meta)),
+        Node::Dir => {
+            add_directory(tree, dir, name, &entry.meta);
+            return Ok(());
+        }
         Node::Hardlink(target) => return Ok(add_link(tree, base, dir, name, target)?),
         Node::File { .. } => Kind::File(content.cloned().unwrap_or_default()),
         Node::Symlink(target) => Kind::Symlink(target.clone()),
