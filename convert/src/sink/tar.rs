@@ -130,7 +130,7 @@ pub fn write_diff(diff: &Diff, top: &Tree, out: &mut dyn Write, ctx: &Ctx<'_>) -
 }
 
 /// Compares component by component; at the last one, whiteouts come before names.
-fn order<'a>(line: &'a (EntryPath, Option<InodeId>)) -> impl Iterator<Item = (bool, &'a [u8])> {
+fn order(line: &(EntryPath, Option<InodeId>)) -> impl Iterator<Item = (bool, &[u8])> {
     let (path, id) = line;
     let last = path.components().count();
     path.components().enumerate().map(move |(n, part)| (n + 1 < last || id.is_some(), part))
