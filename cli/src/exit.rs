@@ -45,8 +45,8 @@ impl From<&Error> for Exit {
     fn from(e: &Error) -> Self {
         match e.kind() {
             ErrorKind::Usage(_) => Self::Usage,
-            ErrorKind::NoSuchImage(_) => Self::NoSuchImage,
             ErrorKind::Interrupted => Self::Interrupted,
+            _ if e.is_no_such_image() => Self::NoSuchImage,
             _ => Self::Failed,
         }
     }

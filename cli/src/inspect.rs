@@ -68,12 +68,23 @@ fn human(found: &Inspection) -> Vec<String> {
         lines.push(format!("layers: {}", found.layers.len()));
         lines.extend(found.layers.iter().map(|layer| format!("  {}", describe(layer))));
     }
-    // What was read is told above.
-    if found.kind.is_none() || found.images.len() > 1 {
-        lines.extend(found.images.iter().flat_map(of_image));
+    match &found.images[..] {
+        // What was read is told above.
+        [_] if found.kind.is_some() => {}
+        [image] => lines.extend(of_image(image)),
+        images => lines.extend(images.iter().map(in_short)),
     }
     lines.extend(found.streams.iter().flat_map(of_stream));
     lines
+}
+
+/// One of many.
+fn in_short(image: &ImageInfo) -> String {
+    let name = image.name.as_deref().or(image.digest.as_deref()).unwrap_or("without a name");
+    let platform = image.platform.as_deref().unwrap_or("no platform");
+    let problem = image.problem.as_ref().map(|problem| format!("  problem: {problem}")).unwrap_or_default();
+    let (count, size) = (image.layers.len(), show_size(image.size));
+    safe(&format!("image {name}  {platform}  {count} layers  {size}{problem}"))
 }
 
 fn of_image(image: &ImageInfo) -> Vec<String> {

@@ -3,6 +3,7 @@
 use aurora_convert::ops::{self, Finding, Verified, json_string};
 
 use crate::args::Verify;
+use crate::errors;
 use crate::exit::Exit;
 use crate::output::safe;
 use crate::session::{Session, Stop, selection};
@@ -12,6 +13,9 @@ pub(crate) fn run(args: &Verify, session: &Session) -> Result<Exit, Stop> {
     let ctx = session.ctx();
     let found = ops::verify(&args.src, &selection(&args.selected), &ctx)?;
     let mut out = session.done(&[]);
+    if !session.common.quiet && !args.json {
+        found.notes.iter().for_each(|note| errors::note(&format!("note: {note}")));
+    }
     if args.json {
         out.line(&document(&args.src.to_string(), &found))?;
     } else {
@@ -36,7 +40,8 @@ fn text(finding: &Finding) -> String {
 
 fn summary(found: &Verified) -> String {
     let files = if found.files > 0 { format!("{} files, ", found.files) } else { String::new() };
-    let looked = format!("{} layers, {files}{}", found.layers, show_size(found.bytes));
+    let layers = if found.layers == 1 { "1 layer".to_owned() } else { format!("{} layers", found.layers) };
+    let looked = format!("{layers}, {files}{}", show_size(found.bytes));
     match found.findings.len() {
         0 => format!("no faults: {looked}"),
         1 => format!("1 fault: {looked}"),
@@ -50,12 +55,13 @@ fn document(name: &str, found: &Verified) -> String {
     };
     let findings: Vec<String> = found.findings.iter().map(finding).collect();
     format!(
-        "{{\"name\":{},\"ok\":{},\"layers\":{},\"files\":{},\"bytes\":{},\"findings\":[{}]}}",
+        "{{\"name\":{},\"ok\":{},\"layers\":{},\"files\":{},\"bytes\":{},\"findings\":[{}],\"notes\":[{}]}}",
         json_string(name),
         found.findings.is_empty(),
         found.layers,
         found.files,
         found.bytes,
-        findings.join(",")
+        findings.join(","),
+        found.notes.iter().map(|note| json_string(note)).collect::<Vec<_>>().join(",")
     )
 }

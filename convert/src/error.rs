@@ -205,6 +205,12 @@ impl Error {
         self
     }
 
+    /// Whether there is nothing of the name that was given, be it image or snapshot.
+    pub fn is_no_such_image(&self) -> bool {
+        use aurora_formats::zfs::ZfsError::NoSuchSnapshot;
+        matches!(self.kind(), ErrorKind::NoSuchImage(_) | ErrorKind::Zfs(NoSuchSnapshot { .. }))
+    }
+
     /// What the user may do about it.
     pub fn hint(&self) -> Option<&'static str> {
         match self.kind() {

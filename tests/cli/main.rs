@@ -6,5 +6,6 @@ mod names;
 mod pipes;
 mod run;
 mod signals;
+mod streams;
 mod strict;
 mod trees;

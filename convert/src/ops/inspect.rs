@@ -103,7 +103,7 @@ pub struct LayerInfo {
 pub struct SnapshotInfo {
     /// `dataset@snapshot`.
     pub name: String,
-    /// As 16 hex digits: JSON numbers are not wide enough everywhere.
+    /// As `zfs get guid` prints it; a text, as JSON numbers are not wide enough everywhere.
     pub guid: String,
     /// RFC 3339.
     pub created: String,
@@ -152,6 +152,8 @@ pub fn inspect(name: &ImageName, selection: &Selection, quick: bool, ctx: &Ctx<'
                 found
             }
             Err(e) if !has_documents || is_final(e.kind()) => return Err(e),
+            // Which there are is told just the same.
+            Err(e) if matches!(e.kind(), ErrorKind::Ambiguous { .. }) => Inspection::default(),
             Err(e) => Inspection { problem: Some(e.without_image().to_string()), ..Inspection::default() },
         };
         (found.images, found.streams) = (surveyed.images, surveyed.streams);
@@ -252,7 +254,7 @@ pub(super) fn snapshot(snapshot: &Snapshot) -> SnapshotInfo {
     let secs = i64::try_from(snapshot.creation_time).unwrap_or(i64::MAX);
     SnapshotInfo {
         name: String::from_utf8_lossy(&snapshot.name).into_owned(),
-        guid: format!("{:016x}", snapshot.guid),
+        guid: snapshot.guid.to_string(),
         created: rfc3339(aurora_formats::model::Timestamp::from_secs(secs)),
     }
 }

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use aurora_engine::digest::Digest;
 use aurora_formats::model::Metadata;
 
-use crate::lineage::Lineage;
+use crate::lineage::{Lineage, Snapshot};
 use crate::names::ImageName;
 use crate::tree::place::{self, Placement};
 use crate::tree::{Kind, Tree};
@@ -68,7 +69,21 @@ fn down(lineage: &mut Lineage) {
             tree.add(Metadata::default(), Kind::Fifo);
         }
         step.tree = Arc::new(place::to_root(&tree));
+        step.chain_id = Digest::sha256(format!("aurora: below root/: {}", step.chain_id).as_bytes());
+        if let Some(snapshot) = &mut step.snapshot {
+            snapshot.guid = other_guid(snapshot.guid);
+        }
     }
+}
+
+/// What a snapshot's guid is turned by when its tree is moved.
+const MOVED: u64 = 0x6175_726f_7261_2f72;
+
+/// Another tree is another snapshot: under the old guid a receiver would take increments that do not fit. Moved
+/// twice it is the old one again, so that a trip through OCI leads back to the same stream.
+fn other_guid(guid: u64) -> u64 {
+    // Guids are never 0.
+    if guid == MOVED { guid } else { guid ^ MOVED }
 }
 
 fn up(lineage: &mut Lineage, ctx: &Ctx<'_>) -> Result<()> {
@@ -85,6 +100,13 @@ fn up(lineage: &mut Lineage, ctx: &Ctx<'_>) -> Result<()> {
                 .into());
             }
         };
+        let again = place::to_root(&tree);
+        let is_whole =
+            beside.is_empty() && again.inode(Tree::ROOT).meta == step.tree.inode(Tree::ROOT).meta;
+        step.snapshot = step.snapshot.take().filter(|_| is_whole).map(|snapshot| Snapshot {
+            guid: other_guid(snapshot.guid),
+            ..snapshot
+        });
         step.tree = Arc::new(tree);
         if i == last {
             for path in beside {
@@ -103,7 +125,6 @@ mod tests {
     use crate::lineage::Step;
     use crate::tree::{ListOptions, rows};
     use crate::{Cancel, NoProgress, Options};
-    use aurora_engine::digest::Digest;
 
     fn tree(paths: &[&str]) -> Tree {
         let mut tree = Tree::new(Metadata { mode: 0o755, ..Metadata::default() });
@@ -186,6 +207,25 @@ mod tests {
         let ids: Vec<_> = chain.steps.iter().map(|s| s.tree.child(Tree::ROOT, b"root")).collect();
         assert!(ids[0].is_some() && ids[0] == ids[1], "{ids:?}");
         assert_eq!(paths(&chain, &ctx)[0], [".", "root", "root/bin"]);
+
+        // Another tree is another snapshot, and the way back leads to the first.
+        let dataset = |guid| Some(Snapshot { name: b"t@s".to_vec(), guid, creation_time: 1 });
+        chain.steps[0].snapshot = dataset(7);
+        chain.steps[1].snapshot = dataset(8);
+        let (zfs, oci): (ImageName, ImageName) = ("zfs:a".parse().unwrap(), "oci:a".parse().unwrap());
+        place(&mut chain, &zfs, &oci, None, &ctx).unwrap();
+        let guids = |chain: &Lineage| -> Vec<_> {
+            chain.steps.iter().map(|s| s.snapshot.as_ref().map(|s| s.guid)).collect()
+        };
+        let moved = guids(&chain);
+        assert!(moved[0].is_some_and(|g| g != 7) && moved[0] != moved[1], "{moved:?}");
+        place(&mut chain, &oci, &zfs, Some(Placement::Root), &ctx).unwrap();
+        assert_eq!(guids(&chain), [Some(7), Some(8)]);
+        // Unless something was left behind.
+        let mut zone = lineage(vec![tree(&["cores", "root/bin"])]);
+        zone.steps[0].snapshot = dataset(7);
+        place(&mut zone, &zfs, &oci, None, &ctx).unwrap();
+        assert_eq!(guids(&zone), [None]);
 
         // A zonepath's first snapshot may be empty.
         let mut chain = lineage(vec![tree(&[]), tree(&["root/bin"])]);

@@ -81,7 +81,7 @@ pub struct StreamInfo {
     /// `filesystem` or `volume`.
     #[serde(rename = "type")]
     pub kind: &'static str,
-    /// Guid of the snapshot that it is an increment to, as 16 hex digits.
+    /// Guid of the snapshot that it is an increment to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub origin: Option<String>,
     /// Features that its receiver must know.
@@ -142,7 +142,7 @@ fn stream(found: zfs::SubstreamInfo) -> StreamInfo {
     StreamInfo {
         snapshot: snapshot(&Snapshot { name: name.into_bytes(), guid, creation_time }),
         kind: found.kind,
-        origin: (found.from_guid != 0).then(|| format!("{:016x}", found.from_guid)),
+        origin: (found.from_guid != 0).then(|| found.from_guid.to_string()),
         features: found.features,
         byte_order: if found.is_big_endian { "big" } else { "little" },
         records: found.records,

@@ -40,6 +40,8 @@ pub struct Verified {
     pub bytes: u64,
     /// What is wrong.
     pub findings: Vec<Finding>,
+    /// What could not be looked at, though nothing is wrong with it.
+    pub notes: Vec<String>,
 }
 
 /// Verifies an image. Fails itself only where it could not look at all.
@@ -70,13 +72,10 @@ pub fn verify(name: &ImageName, selection: &Selection, ctx: &Ctx<'_>) -> Result<
         must_exist(name)?;
         ctx.progress.phase("verifying records");
         match zfs::survey(file, ctx) {
-            Ok(streams) if streams.iter().any(|stream| stream.refusal.is_some()) => {
-                // Sealed, not damaged: every record is as its checksum says, and that is all one can know.
+            Ok(streams) => {
                 found.layers = streams.len();
                 found.bytes = streams.iter().fold(0, |sum, stream| stream.bytes.saturating_add(sum));
-                return Ok(found);
             }
-            Ok(_) => {}
             Err(e) if is_about_the_image(&e) => {
                 found.findings.push(Finding::from(&e));
                 return Ok(found);
@@ -86,6 +85,11 @@ pub fn verify(name: &ImageName, selection: &Selection, ctx: &Ctx<'_>) -> Result<
     }
     match read(name, selection, Layers::Keep, ctx) {
         Ok(loaded) => contents(&loaded, &mut found, ctx)?,
+        // Sealed or a part of a whole, not damaged: its records are as their checksums say.
+        Err(e) if found.layers > 0 && is_unreadable(&e) => {
+            let hint = e.hint().map(|hint| format!("; {hint}")).unwrap_or_default();
+            found.notes.push(format!("files were not looked at: {}{hint}", e.kind()));
+        }
         Err(e) if is_about_the_image(&e) => found.findings.push(Finding::from(&e)),
         Err(e) => return Err(e),
     }
@@ -113,7 +117,22 @@ fn layouts(name: &ImageName, selection: &Selection, ctx: &Ctx<'_>) -> Result<Ver
         files: verified.files,
         bytes: verified.bytes,
         findings: verified.findings.iter().map(finding).collect(),
+        notes: Vec::new(),
     })
+}
+
+/// A stream that can't be read as it was given, and has nothing wrong with it.
+fn is_unreadable(e: &Error) -> bool {
+    use aurora_formats::zfs::ZfsError;
+    matches!(
+        e.kind(),
+        ErrorKind::Zfs(
+            ZfsError::MissingBase { .. }
+                | ZfsError::Encrypted { .. }
+                | ZfsError::Redacted { .. }
+                | ZfsError::EmptyPackage
+        )
+    )
 }
 
 /// Whether the image is at fault, and not the request or the machine.
@@ -125,6 +144,7 @@ fn is_about_the_image(e: &Error) -> bool {
         | ErrorKind::NotAFilesystem(_)
         | ErrorKind::Unsupported(_)
         | ErrorKind::Interrupted => false,
+        _ if e.is_no_such_image() => false,
         // What is missing, short or malformed in the image's own files; not a full disk.
         ErrorKind::Io { source, .. } => matches!(
             source.kind(),
@@ -141,9 +161,10 @@ fn is_about_the_image(e: &Error) -> bool {
 /// Reads every content once: blocks inside may be packed and damaged.
 fn contents(loaded: &Loaded, found: &mut Verified, ctx: &Ctx<'_>) -> Result<()> {
     ctx.progress.phase("reading content");
+    let mut bytes = 0_u64;
     let mut look = |content: &Content, locate: &dyn Fn(Error) -> Error| -> Result<()> {
         found.files += 1;
-        found.bytes = found.bytes.saturating_add(content.size);
+        bytes = bytes.saturating_add(content.size);
         match tree::sha256(content, ctx).map_err(locate) {
             Err(e) if is_about_the_image(&e) => {
                 found.findings.push(Finding::from(&e));
@@ -173,5 +194,6 @@ fn contents(loaded: &Loaded, found: &mut Verified, ctx: &Ctx<'_>) -> Result<()> 
             found.layers = count;
         }
     }
+    found.bytes = bytes;
     Ok(())
 }
