@@ -65,7 +65,9 @@ fn roots_are_placed() {
     sample.run(&["convert", "-q", "--placement", "root", "dir:tree", "zfs:zone"]).exits(0);
     sample.run(&["convert", "-q", "dir:tree", "zfs:flat"]).exits(0);
     let listing = sample.run(&["ls", "--jsonl", "zfs:zone"]).exits(0).out;
-    assert!(listing.contains("{\"path\":\"root/etc/hosts\",") && !listing.contains("{\"path\":\"etc/hosts\","));
+    assert!(
+        listing.contains("{\"path\":\"root/etc/hosts\",") && !listing.contains("{\"path\":\"etc/hosts\",")
+    );
     for (src, more) in [("zfs:zone", &[][..]), ("zfs:zone", &["--placement", "root"]), ("zfs:flat", &[])] {
         let dst = format!("tar:{}.{}", src.replace(':', "-"), more.len());
         sample.run(&[&["convert", "-q", src, &dst], more].concat()).exits(0).quietly();
@@ -73,7 +75,10 @@ fn roots_are_placed() {
     }
     sample.run(&["convert", "-q", "zfs:zone", "tar:asis", "--placement", "top"]).exits(0);
     sample.run(&["diff", "zfs:zone", "tar:asis"]).exits(0);
-    sample.run(&["convert", "zfs:flat", "tar:none", "--placement", "root"]).exits(1).says("no directory `root`");
+    sample
+        .run(&["convert", "zfs:flat", "tar:none", "--placement", "root"])
+        .exits(1)
+        .says("no directory `root`");
     // There and back.
     sample.run(&["convert", "-q", "zfs:zone", "oci:image"]).exits(0);
     sample.run(&["convert", "-q", "--placement", "root", "oci:image", "zfs:again"]).exits(0);

@@ -101,12 +101,12 @@ fn up(lineage: &mut Lineage, ctx: &Ctx<'_>) -> Result<()> {
             }
         };
         let again = place::to_root(&tree);
-        let is_whole =
-            beside.is_empty() && again.inode(Tree::ROOT).meta == step.tree.inode(Tree::ROOT).meta;
-        step.snapshot = step.snapshot.take().filter(|_| is_whole).map(|snapshot| Snapshot {
-            guid: other_guid(snapshot.guid),
-            ..snapshot
-        });
+        let is_whole = beside.is_empty() && again.inode(Tree::ROOT).meta == step.tree.inode(Tree::ROOT).meta;
+        step.snapshot = step
+            .snapshot
+            .take()
+            .filter(|_| is_whole)
+            .map(|snapshot| Snapshot { guid: other_guid(snapshot.guid), ..snapshot });
         step.tree = Arc::new(tree);
         if i == last {
             for path in beside {
