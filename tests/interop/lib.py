@@ -1,5 +1,6 @@
 """What the interop cases share: running imageadm, comparing listings, the corpus, the virtual machine."""
 import gzip
+import hashlib
 import json
 import os
 import shutil
@@ -92,12 +93,38 @@ def from_guest(row):
     return out
 
 
-HOST_TIME_MAX = 15032385535 * 10**9  # ext4 keeps times up to 2446, and there none finer than seconds
+HOST_TIMES = -2147483648, 15032385535  # seconds that ext4 keeps; at both ends without fractions
+HOST_XATTRS = 3500  # bytes of attributes of one file that it surely keeps
+HOST_NAME = 255
 
 
 def for_host(listing):
-    """A listing as the host's file system can hold it."""
-    return [dict(r, mtime_ns=min(r["mtime_ns"], HOST_TIME_MAX)) for r in listing]
+    """A listing as the host's file system can hold it, but for what `beyond_host` says."""
+    low, high = (s * 10**9 for s in HOST_TIMES)
+
+    def clamp(ns):
+        return low if ns < low + 10**9 else min(ns, high)
+    return [dict(r, mtime_ns=clamp(r["mtime_ns"])) for r in listing]
+
+
+def beyond_host(listing):
+    """What of a listing the host's file system cannot hold at all; None when nothing."""
+    for r in listing:
+        if sum(len(n) + len(v) // 2 for n, v in r.get("xattrs", {}).items()) > HOST_XATTRS:
+            return "attributes of %s" % r["path"]
+        if len(r["path"].rpartition("/")[2].encode()) > HOST_NAME:
+            return "a long name"
+        if r.get("size", 0) > 1 << 33:
+            return "the size of %s" % r["path"]
+    return None
+
+
+def short_xattrs(listing):
+    """A listing with long attributes as the guest's `manifest` has them: size and digest."""
+    def short(value):
+        raw = bytes.fromhex(value)
+        return value if len(raw) <= 256 else {"size": len(raw), "sha256": hashlib.sha256(raw).hexdigest()}
+    return [dict(r, xattrs={n: short(v) for n, v in r["xattrs"].items()}) if "xattrs" in r else r for r in listing]
 
 
 def zfs_index(folder=ZFS):

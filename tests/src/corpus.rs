@@ -28,7 +28,7 @@ pub struct Stream {
     pub name: String,
     /// The file.
     pub path: PathBuf,
-    /// ok, partial, embedded-spill; encrypted, redacted, resume.
+    /// ok, embedded-spill; encrypted, redacted, resume, partial.
     pub expect: String,
     /// Image names of the streams below it, base first.
     pub origins: Vec<String>,

@@ -15,7 +15,7 @@ TAGS = ("hardlink-same-layer", "stream-zstd", "stream-uncompressed", "sparse-pax
 FLIPS = 6
 
 
-def refuse(t, name, source, where=("offset", "record", "layer", "blob", "manifest", "index", "config", "entry", "snapshot"), may_pass=False):
+def refuse(t, name, source, where=(" at 0x", "sha256:", "offset", "record", "layer", "blob", "manifest", "index", "config", "entry", "snapshot"), may_pass=False):
     out = t.path("damaged.out")
     before = set(os.listdir(t.tmp))
     done = t.run(t.bin, "convert", "--quiet", source, "zfs:" + out, timeout=120)
@@ -44,7 +44,9 @@ def spoiled(t, stream):
     folder = t.path("spoilt", stream)
     for line in t.must(sys.executable, ZFS + "/gen/spoil", "%s/%s.zfs.gz" % (ZFS, stream), folder).splitlines():
         case = json.loads(line)
-        refuse(t, case["file"], "zfs:" + os.path.join(folder, case["file"]))
+        # The END of a package's head has no checksum, and its guid no meaning.
+        is_nothing = stream == "props-p" and case["what"] == "flip-end-toguid"
+        refuse(t, case["file"], "zfs:" + os.path.join(folder, case["file"]), may_pass=is_nothing)
     t.run("rm", "-rf", folder)
 
 
