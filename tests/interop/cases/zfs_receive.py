@@ -8,7 +8,7 @@ import os
 
 from lib import PLATFORM, QUIRKS, quirk_tags, read_rows
 
-BATCH = 40  # streams in one machine run, so that one that hurts the kernel hides few others
+BATCH = 30  # streams in one machine run, so that one that hurts the kernel hides few others
 
 
 def prepare(t, share, source, name, **more):
