@@ -8,9 +8,9 @@ use aurora_convert::image::Platform;
 use aurora_convert::image::smartos::{SmartosOptions, Uuid};
 use aurora_convert::names::{FileName, ImageName, NameError};
 use aurora_convert::ops::Profile;
+use aurora_convert::sink::Compression;
 use aurora_convert::sink::Target;
 use aurora_convert::tree::place::Placement;
-use aurora_engine::codec::Compression;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 

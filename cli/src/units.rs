@@ -1,6 +1,6 @@
 //! Sizes, compressions and other small values of options.
 
-use aurora_engine::codec::{Codec, Compression};
+use aurora_convert::sink::{Codec, Compression};
 
 /// `268435456`, `256MiB`, `256M`: whole numbers; letters alone and with `iB` are powers of 1024,
 /// with `B` powers of 1000.

@@ -9,7 +9,7 @@ pub mod smartos;
 pub mod tar;
 pub mod zfs;
 
-use aurora_engine::codec::Compression;
+pub use aurora_engine::codec::{Codec, Compression};
 
 use crate::image::Platform;
 use crate::image::smartos::SmartosOptions;

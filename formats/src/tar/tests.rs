@@ -3,6 +3,7 @@
 use std::io::Read as _;
 
 use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 use zerocopy::IntoBytes;
 
 use super::build::{self, Content};
@@ -434,7 +435,7 @@ fn archive(specs: &[Spec]) -> Vec<u8> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, rng_seed: RngSeed::Fixed(1), ..ProptestConfig::default() })]
 
     /// What is built is parsed to the same, by this parser in any pieces and, as far as it goes, by `tar`.
     #[test]
@@ -461,7 +462,9 @@ proptest! {
                 (got, want) => prop_assert!(false, "{:?} is no {:?}", got, want),
             }
             let mut theirs = others.next().unwrap().unwrap();
-            prop_assert_eq!(&*theirs.path_bytes(), &*member.path);
+            // A directory's trailing slash is not always told by the other parser.
+            let bare = |name: &[u8]| name.strip_suffix(b"/").unwrap_or(name).to_vec();
+            prop_assert_eq!(bare(&theirs.path_bytes()), bare(&member.path));
             let header = theirs.header().clone();
             // It leaves it to its user to look into the extended headers for what does not fit.
             if spec.meta.owner.uid < 1 << 21 {

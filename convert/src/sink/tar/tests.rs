@@ -293,6 +293,6 @@ fn a_file_is_read_back_whatever_packs_it() {
     digests.dedup();
     assert_eq!(digests.len(), 1, "the archive is the same, however it is packed");
     let mut first = [0; 2];
-    std::fs::File::open(dir.path().join("gzip")).unwrap().read_exact(&mut first).unwrap();
+    aurora_engine::fs::open_input(&dir.path().join("gzip")).unwrap().read_exact(&mut first).unwrap();
     assert_eq!(first, [0x1f, 0x8b]);
 }

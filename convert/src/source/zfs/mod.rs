@@ -1,7 +1,7 @@
 //! Reads ZFS send streams: records onto objects, objects to trees.
 //!
-//! [`input`] brings records, [`apply`] lays them over the [`objects`] of the snapshot below, [`history`] knows all
-//! snapshots of all inputs, and [`walk`] makes a tree of one. File data stays where it is, compressed blocks
+//! `input` brings records, `apply` lays them over the `objects` of the snapshot below, `history` knows all
+//! snapshots of all inputs, and `walk` makes a tree of one. File data stays where it is, compressed blocks
 //! included: contents are slices of the input or of a spool.
 
 mod apply;
