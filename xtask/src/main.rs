@@ -45,8 +45,9 @@ fn main() -> ExitCode {
 
 /// The top of the repository: the folder above this package.
 fn top() -> PathBuf {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    here.parent().expect("the package lies in the workspace").to_owned()
+    // As cargo says now and not when this was compiled: builds are kept from one clone to the next.
+    let here = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    Path::new(&here).parent().expect("the package lies in the workspace").to_owned()
 }
 
 /// The cargo that runs this program, in the top folder.
