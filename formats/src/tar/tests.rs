@@ -462,9 +462,14 @@ proptest! {
                 (got, want) => prop_assert!(false, "{:?} is no {:?}", got, want),
             }
             let mut theirs = others.next().unwrap().unwrap();
-            // A directory's trailing slash is not always told by the other parser.
-            let bare = |name: &[u8]| name.strip_suffix(b"/").unwrap_or(name).to_vec();
-            prop_assert_eq!(bare(&theirs.path_bytes()), bare(&member.path));
+            // The other parser ends an extended header's record at its first newline, and then finds no path.
+            let has_newline = |bytes: &[u8]| bytes.contains(&b'\n');
+            let is_told = !has_newline(&spec.path)
+                && !has_newline(&spec.link)
+                && !spec.meta.xattrs.iter().any(|(name, value)| has_newline(name) || has_newline(value));
+            if is_told {
+                prop_assert_eq!(&*theirs.path_bytes(), &*member.path);
+            }
             let header = theirs.header().clone();
             // It leaves it to its user to look into the extended headers for what does not fit.
             if spec.meta.owner.uid < 1 << 21 {
