@@ -1,6 +1,7 @@
 //! `imageadm inspect`.
 
-use aurora_convert::ops::{self, ImageInfo, Inspection, LayerInfo, StreamInfo};
+use aurora_convert::image::smartos::MANIFEST;
+use aurora_convert::ops::{self, ImageInfo, Inspection, LayerInfo, ManifestInfo, StreamInfo};
 
 use crate::args::Inspect;
 use crate::errors;
@@ -59,7 +60,8 @@ fn human(found: &Inspection) -> Vec<String> {
         let value = found.config.get(key).filter(|value| !value.is_null());
         row(&key.to_lowercase(), value.map(ToString::to_string));
     }
-    for (key, value) in &found.annotations {
+    // The manifest itself is told below, in short.
+    for (key, value) in found.annotations.iter().filter(|(key, _)| *key != MANIFEST) {
         row(&safe(key), Some(value.clone()));
     }
     row("problem", found.problem.clone());
@@ -75,6 +77,7 @@ fn human(found: &Inspection) -> Vec<String> {
         images => lines.extend(images.iter().map(in_short)),
     }
     lines.extend(found.streams.iter().flat_map(of_stream));
+    lines.extend(found.manifests.iter().flat_map(of_manifest));
     lines
 }
 
@@ -108,6 +111,24 @@ fn of_image(image: &ImageInfo) -> Vec<String> {
         row("  diffID", layer.diff_id.as_deref());
         row("  snapshot", layer.snapshot.as_ref().map(|s| format!("{} guid {}", s.name, s.guid)).as_deref());
         row("  note", layer.note.as_deref());
+    }
+    lines
+}
+
+fn of_manifest(info: &ManifestInfo) -> Vec<String> {
+    let text = |value: &serde_json::Value| match value {
+        serde_json::Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    let manifest = &info.manifest;
+    let mut lines = vec![safe(&format!("manifest {}:", info.path))];
+    let files =
+        ["sha1", "size", "compression", "dataset_guid"].map(|key| (key, manifest["files"][0].get(key)));
+    let fields = ["uuid", "name", "version", "type", "os", "origin"].map(|key| (key, manifest.get(key)));
+    for (key, value) in fields.into_iter().chain(files) {
+        if let Some(value) = value {
+            lines.push(format!("  {key:12} {}", safe(&text(value))));
+        }
     }
     lines
 }

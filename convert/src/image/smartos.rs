@@ -7,6 +7,7 @@ pub use aurora_formats::smartos::Uuid;
 use aurora_formats::smartos::{ImageOs, ImageType, Json, Manifest, Object, SmartosError, docker, to_iso};
 use serde_json::{Map, Value};
 
+use super::oci::HISTORY;
 use super::{Image, Platform};
 use crate::{Ctx, Loss, LossKind, Result};
 
@@ -303,11 +304,17 @@ fn run_config(manifest: &Manifest) -> Map<String, Value> {
     config
 }
 
-/// Whether an image says exactly what was made of the manifest that it carries: then it needs no place in it.
+/// Whether an image says exactly what was made of the manifest that it carries: then it needs no place in it. The
+/// history does not count: layers that are written get one, whatever they were before.
 fn is_untouched(image: &Image) -> bool {
+    let without_history = |image: &Image| {
+        let mut extra = image.extra.clone();
+        extra.remove(HISTORY);
+        extra
+    };
     carried(image).and_then(|m| from_manifest(&m).ok()).is_some_and(|made| {
-        (&made.config, &made.extra, &made.author, &made.annotations)
-            == (&image.config, &image.extra, &image.author, &image.annotations)
+        (&made.config, &made.author, &made.annotations) == (&image.config, &image.author, &image.annotations)
+            && without_history(&made) == without_history(image)
     })
 }
 
@@ -428,12 +435,14 @@ mod tests {
         ];
         for name in names {
             let mut manifest = Manifest::parse(&corpus(name)).unwrap();
-            let image = from_manifest(&manifest).unwrap();
+            let mut image = from_manifest(&manifest).unwrap();
             assert_eq!(image.annotations[MANIFEST].as_bytes(), manifest.to_bytes(), "{name}");
             let payload = match manifest.image_size().unwrap() {
                 Some(mebibytes) => Payload::Volume { size: mebibytes << 20 },
                 None => Payload::Filesystem,
             };
+            // As an OCI layout has it on the way.
+            image.extra.insert(HISTORY.into(), json!([{"created": "2024-05-06T07:08:09Z"}]));
             let again = with_ctx(|ctx| to_manifest(&image, payload, &SmartosOptions::default(), ctx));
             manifest.remove("files");
             assert_eq!(again.object(), manifest.object(), "{name}");

@@ -1,7 +1,9 @@
 //! What an image is.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
+use aurora_formats::smartos::{Json, Manifest};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -9,7 +11,7 @@ use super::survey::{self, BlobInfo, ImageInfo, StreamInfo};
 use super::{Selection, is_oci, must_exist, one_pipe, read, rfc3339};
 use crate::lineage::{Layers, Lineage, Loaded, Snapshot, Step, Volume};
 use crate::names::ImageName;
-use crate::source::oci;
+use crate::source::{oci, smartos};
 use crate::tree::{Kind, Tree};
 use crate::{Ctx, ErrorKind, Loss, Result};
 
@@ -65,6 +67,9 @@ pub struct Inspection {
     /// All streams of a ZFS stream package, or the one, as their records tell.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub streams: Vec<StreamInfo>,
+    /// The manifests of a SmartOS image and of what it builds on, base first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub manifests: Vec<ManifestInfo>,
     /// Why it was not read, where its documents could be.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
@@ -96,6 +101,15 @@ pub struct LayerInfo {
     pub entries: u64,
     /// Bytes of all files after it.
     pub size: u64,
+}
+
+/// The manifest of a SmartOS image.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct ManifestInfo {
+    /// Where it is.
+    pub path: String,
+    /// As it stands there.
+    pub manifest: Value,
 }
 
 /// A snapshot's identity.
@@ -137,7 +151,8 @@ pub fn inspect(name: &ImageName, selection: &Selection, quick: bool, ctx: &Ctx<'
     must_exist(name)?;
     let mut surveyed = Inspection::default();
     ctx.progress.phase("reading documents");
-    let has_documents = documents(name, &mut surveyed, ctx).map_err(|e| e.in_image(name.to_string()))?;
+    let has_documents =
+        documents(name, selection, &mut surveyed, ctx).map_err(|e| e.in_image(name.to_string()))?;
     let mut found = if has_documents && quick {
         surveyed
     } else {
@@ -157,6 +172,7 @@ pub fn inspect(name: &ImageName, selection: &Selection, quick: bool, ctx: &Ctx<'
             Err(e) => Inspection { problem: Some(e.without_image().to_string()), ..Inspection::default() },
         };
         (found.images, found.streams) = (surveyed.images, surveyed.streams);
+        found.manifests = surveyed.manifests;
         found
     };
     found.name = name.to_string();
@@ -167,11 +183,19 @@ pub fn inspect(name: &ImageName, selection: &Selection, quick: bool, ctx: &Ctx<'
 }
 
 /// Tells what the form's own documents say. Whether it has any that can be read before the rest.
-fn documents(name: &ImageName, found: &mut Inspection, ctx: &Ctx<'_>) -> Result<bool> {
+fn documents(name: &ImageName, selection: &Selection, found: &mut Inspection, ctx: &Ctx<'_>) -> Result<bool> {
     match name {
         // It can't be read a second time.
         _ if name.is_pipe() => return Ok(false),
         ImageName::Zfs { file, .. } => found.streams = survey::streams(file, ctx)?,
+        ImageName::Smartos { path } => {
+            let manifests = smartos::survey(path, &selection.origins)?.into_iter();
+            let info = |(path, manifest): (PathBuf, Manifest)| ManifestInfo {
+                path: path.display().to_string(),
+                manifest: Value::from(&Json::Object(manifest.object().clone())),
+            };
+            found.manifests = manifests.map(info).collect();
+        }
         _ if is_oci(name) => found.images = survey::images(name, ctx)?,
         _ => return Ok(false),
     }

@@ -15,7 +15,7 @@ pub use cells::{Cell, cells, json_line, json_string, volume_line};
 pub use convert::{ConvertOptions, Converted, convert};
 pub use date::{civil, rfc3339};
 pub use diff::{Comparison, DiffOptions, Difference, diff};
-pub use inspect::{Inspection, LayerInfo, LossInfo, SnapshotInfo, inspect};
+pub use inspect::{Inspection, LayerInfo, LossInfo, ManifestInfo, SnapshotInfo, inspect};
 pub use list::{LayerRow, ListRequest, Listing, list};
 pub use survey::{BlobInfo, ImageInfo, StreamInfo};
 pub use validate::{Fault, Profile, validate_manifest};

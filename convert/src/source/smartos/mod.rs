@@ -8,7 +8,7 @@ mod docker;
 mod file;
 mod library;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use aurora_formats::smartos::{ImageType, Manifest, SmartosError, Uuid};
 
@@ -39,8 +39,20 @@ pub fn read(path: &Path, options: &ReadOptions, ctx: &Ctx<'_>) -> Result<Loaded>
     }
 }
 
+/// The manifests of an image and of what it builds on, base first, as far as they are there; nothing else is read.
+pub fn survey(path: &Path, origins: &[ImageName]) -> Result<Vec<(PathBuf, Manifest)>> {
+    let library = Library::open(path)?;
+    let top = library.pick(path)?;
+    let images = match chain(top, &library, origins) {
+        Ok(chain) => chain.images,
+        Err(e) if matches!(e.kind(), ErrorKind::Usage(_)) => return Err(e),
+        Err(_) => vec![top.clone()],
+    };
+    Ok(images.into_iter().map(|image| (image.path, image.manifest)).collect())
+}
+
 /// An image and all that it builds on.
-pub(crate) struct Chain<'a> {
+struct Chain<'a> {
     /// Streams given as such, without a manifest; base first.
     streams: Vec<&'a ImageName>,
     /// Images, base first; the last one is what is read.
