@@ -1,8 +1,8 @@
 //! What every long operation is given: options, progress, cancellation, and a place for losses.
 
 use std::path::PathBuf;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use aurora_engine::body::SpoolBudget;
 
@@ -44,7 +44,7 @@ impl Progress for NoProgress {
 
 /// Set once to stop all work that looks at it.
 #[derive(Default)]
-pub struct Cancel(AtomicBool);
+pub struct Cancel(Arc<AtomicBool>);
 
 impl Cancel {
     /// Stops the work.
@@ -55,6 +55,11 @@ impl Cancel {
     /// Whether it is to stop.
     pub fn is_set(&self) -> bool {
         self.0.load(Ordering::Relaxed)
+    }
+
+    /// What readers of pipes look at.
+    pub(crate) fn flag(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.0)
     }
 }
 

@@ -50,6 +50,35 @@ fn an_interrupted_conversion_leaves_nothing_and_dies_of_the_signal() {
 }
 
 #[test]
+fn one_signal_is_enough_while_nothing_comes() {
+    for source in ["raw:-", "qcow2:-", "tar:-", "zfs:-", "oci-archive:-"] {
+        let sample = Sample::new();
+        let mut child = imageadm()
+            .args(["convert", source, "raw:disk"])
+            .current_dir(sample.path())
+            .stdin(Stdio::piped())
+            .spawn()
+            .expect("the program was built with this test");
+        // Held open, and silent. The pipe is taken over before the program can be asked whether it watches yet, hence the
+        // wait; a signal that comes too early ends the program as well.
+        let input = child.stdin.take().expect("it is piped");
+        std::thread::sleep(Duration::from_millis(300));
+        send("-INT", &child);
+        let start = Instant::now();
+        let status = loop {
+            if let Some(status) = child.try_wait().expect("it is ours") {
+                break status;
+            }
+            assert!(start.elapsed() < PATIENCE, "{source}: it waits on");
+            std::thread::sleep(Duration::from_millis(20));
+        };
+        drop(input);
+        assert_eq!(status.signal(), Some(2), "{source}: {status:?}");
+        assert_eq!(sample.names(), [""; 0], "{source}");
+    }
+}
+
+#[test]
 fn a_second_signal_does_not_wait() {
     let sample = Sample::new();
     let mut child = imageadm()

@@ -1,5 +1,6 @@
 //! Readers: one file a format, each from bytes to a [`Loaded`] image.
 
+mod counted;
 pub mod dir;
 pub mod ingest;
 pub mod oci;

@@ -1,6 +1,7 @@
 //! Reads QEMU's disks. What is stored as it is stays where it is; compressed clusters are unpacked to a spool.
 
 use std::io::{self, Read};
+use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use aurora_engine::body::{Body, FileBody, Spool};
@@ -49,7 +50,8 @@ pub fn read(file: &FileName, options: &ReadOptions, ctx: &Ctx<'_>) -> Result<Loa
     Ok(Loaded::Volume(Volume { image, content, block_size: None, snapshot: None, base: None }))
 }
 
-fn spooled(mut pipe: impl Read, ctx: &Ctx<'_>) -> Result<Body> {
+fn spooled(pipe: impl Read + AsFd, ctx: &Ctx<'_>) -> Result<Body> {
+    let mut pipe = fs::Stoppable::new(pipe, ctx.cancel.flag());
     let mut spool = Spool::new(&ctx.spools);
     let mut buf = vec![0; 1 << 18];
     loop {

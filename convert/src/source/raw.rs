@@ -28,7 +28,7 @@ pub fn read(file: &FileName, options: &ReadOptions, ctx: &Ctx<'_>) -> Result<Loa
     let content = match file {
         FileName::Pipe => {
             let stdin = fs::stdin().map_err(|e| Error::io("standard input", e))?;
-            read_pipe(stdin, ctx)?
+            read_pipe(fs::Stoppable::new(stdin, ctx.cancel.flag()), ctx)?
         }
         FileName::Path(path) => {
             let failed = |e: io::Error| match e.kind() {
@@ -40,7 +40,8 @@ pub fn read(file: &FileName, options: &ReadOptions, ctx: &Ctx<'_>) -> Result<Loa
                 Ok(body) => read_file(Arc::new(body), ctx)?,
                 // A named pipe has no size.
                 Err(e) if e.kind() == io::ErrorKind::NotSeekable => {
-                    read_pipe(fs::open_input(path).map_err(failed)?, ctx)?
+                    let pipe = fs::open_input(path).map_err(failed)?;
+                    read_pipe(fs::Stoppable::new(pipe, ctx.cancel.flag()), ctx)?
                 }
                 Err(e) => return Err(failed(e)),
             }

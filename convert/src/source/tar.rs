@@ -13,6 +13,7 @@ use crate::image::Image;
 use crate::lineage::{Lineage, Loaded, Step};
 use crate::names::FileName;
 use crate::source::ReadOptions;
+use crate::source::counted::Counted;
 use crate::source::ingest::ingest_rootfs;
 use crate::tree;
 use crate::{Counter, Ctx, Error, ErrorKind, Result};
@@ -46,8 +47,7 @@ pub fn read(file: &FileName, options: &ReadOptions, ctx: &Ctx<'_>) -> Result<Loa
         let body: Body = Arc::new(body);
         in_place = (codec::detect(&head) == Codec::None).then_some(body);
     }
-    let read = Arc::new(AtomicU64::new(0));
-    let stored = Stored { inner: input, read: read.clone() };
+    let (stored, read) = Counted::new(fs::Stoppable::new(input, ctx.cancel.flag()));
     let (_, inner) = codec::reader(Box::new(stored), ctx.options.max_decoded).map_err(failed)?;
     let mut plain = Plain { inner, read, told: 0, hasher: Hasher::new(Algorithm::Sha256), ctx };
     let ingested = ingest_rootfs(&mut plain, in_place.as_ref(), ctx)?;
@@ -55,20 +55,6 @@ pub fn read(file: &FileName, options: &ReadOptions, ctx: &Ctx<'_>) -> Result<Loa
     let tree = Arc::new(tree::apply(None, &ingested.changes)?);
     let step = Step { tree, chain_id, snapshot: None, created: None, created_by: None };
     Ok(Loaded::Filesystem(Lineage { image: Image::default(), steps: vec![step] }))
-}
-
-/// The stored bytes, counted: the decoder keeps the reader, and may run in another thread.
-struct Stored<R> {
-    inner: R,
-    read: Arc<AtomicU64>,
-}
-
-impl<R: Read> Read for Stored<R> {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let n = self.inner.read(buf)?;
-        self.read.fetch_add(n as u64, Ordering::Relaxed);
-        Ok(n)
-    }
 }
 
 /// The uncompressed bytes, hashed, and progress told.

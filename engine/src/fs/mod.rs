@@ -9,6 +9,7 @@ mod meta;
 mod remove;
 mod root;
 mod staged;
+mod stoppable;
 mod walk;
 mod xattr;
 
@@ -21,5 +22,6 @@ pub use lock::DirLock;
 pub use meta::{Kind, Status, is_root, own_ids};
 pub use root::{NewFile, Root};
 pub use staged::StagedDir;
+pub use stoppable::Stoppable;
 pub use walk::{DirFile, DirTree, data_runs};
 pub use xattr::Xattrs;

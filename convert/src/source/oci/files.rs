@@ -104,7 +104,7 @@ fn archive_body(file: &FileName, ctx: &Ctx<'_>) -> io::Result<Body> {
         FileName::Path(path) => fs::open_input(path)?,
     };
     if !fs::is_regular(&input)? {
-        return spool(Box::new(input), ctx);
+        return spool(Box::new(fs::Stoppable::new(input, ctx.cancel.flag())), ctx);
     }
     let body: Body = Arc::new(FileBody::new(input)?);
     let mut head = vec![0; body.len().min(DETECT_LEN as u64) as usize];

@@ -12,26 +12,13 @@ use aurora_formats::zfs::parse::{Parser, Record};
 use aurora_formats::zfs::record::{Endian, Header, RECORD_LEN};
 
 use crate::names::FileName;
+use crate::source::counted::Counted;
 use crate::{Counter, Ctx, Error, Result};
 
 /// Payloads are read in pieces of this size.
 const PIECE: usize = 256 << 10;
 /// Progress is told once for so many bytes.
 const REPORT: u64 = 1 << 20;
-
-/// Counts stored bytes, whatever decoder sits above.
-struct Counting<R> {
-    inner: R,
-    count: Arc<AtomicU64>,
-}
-
-impl<R: Read> Read for Counting<R> {
-    fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
-        let n = self.inner.read(buf)?;
-        self.count.fetch_add(n as u64, Ordering::Relaxed);
-        Ok(n)
-    }
-}
 
 /// Where payloads stay.
 enum Store {
@@ -64,9 +51,8 @@ impl<'a, 'c> Records<'a, 'c> {
         let mut input = opened.map_err(fault)?;
         let is_whole = fs::is_regular(&input).map_err(fault)? && input.stream_position().map_err(fault)? == 0;
         let again = if is_whole { Some(input.try_clone().map_err(fault)?) } else { None };
-        let stored = Arc::new(AtomicU64::new(0));
-        let counting = Counting { inner: input, count: stored.clone() };
-        let (codec, reader) = codec::reader(Box::new(counting), ctx.options.max_decoded).map_err(fault)?;
+        let (counted, stored) = Counted::new(fs::Stoppable::new(input, ctx.cancel.flag()));
+        let (codec, reader) = codec::reader(Box::new(counted), ctx.options.max_decoded).map_err(fault)?;
         let body: Option<Body> = match again {
             Some(file) => Some(Arc::new(FileBody::new(file).map_err(fault)?)),
             None => None,
