@@ -1,4 +1,5 @@
 """What the interop cases share: running imageadm, comparing listings, the corpus, the virtual machine."""
+import fcntl
 import gzip
 import hashlib
 import json
@@ -247,7 +248,11 @@ class Harness:
         if name in LARGE and not self.full:
             print("note: left out, as it is not built (--full builds it): %s" % name, flush=True)
             return None
-        self.must(os.path.join(CORPUS, "oci", "make-corpus"), IMAGES, name, timeout=7200)
+        os.makedirs(IMAGES, exist_ok=True)
+        with open(os.path.join(IMAGES, "lock"), "w") as lock:  # another case may need it too
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not os.path.exists(layout + "/.done"):
+                self.must(os.path.join(CORPUS, "oci", "make-corpus"), IMAGES, name, timeout=7200)
         return layout
 
     def images(self, *names):

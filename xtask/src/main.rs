@@ -15,7 +15,7 @@ usage: cargo xtask COMMAND
   test [STEP…]              everything that has to pass: format, lints, tests, documentation, fuzz targets,
                             dependency rules; cargo-deny and illumos where the tools for them are there
   deps                      the dependency rules between crates alone
-  interop [--full] [NAME…]  against real ZFS and real image tools (root; see tests/interop/README.md)
+  interop [OPT…] [NAME…]    against real ZFS and real image tools (root; see tests/interop/README.md)
   bench [ARGS…]             the benchmarks
 ";
 
