@@ -31,9 +31,8 @@ def compare(t, share, source, job, answer, want):
     out = os.path.join(share, "out", name)
     stream = "zfs:" + os.path.join(share, job["files"][0])
     t.same(name + ": mounted", want, read_rows(out + ".jsonl"))
-    if len(answer["snapshots"]) > 1:
-        for snap in answer["snapshots"]:
-            t.same("%s: snapshot %s" % (name, snap), t.ls("%s#@%s" % (stream, snap)), read_rows("%s@%s.jsonl" % (out, snap)))
+    for snap in answer["snapshots"][:-1]:
+        t.same("%s: snapshot %s" % (name, snap), t.ls("%s#@%s" % (stream, snap)), read_rows("%s@%s.jsonl" % (out, snap)))
     t.same(name + ": as imageadm reads it", want, t.ls(stream))
     if job.get("change"):
         changed = read_rows(out + ".changed.jsonl")

@@ -7,8 +7,8 @@ and sends it back. One job a line:
   change   true: then change the dataset, list it again, and send it, whole and as an increment
   keep     false: destroy the dataset afterwards (after a scrub)
 
-Writes out/NAME@SNAP.jsonl for each snapshot (what tools/tree-manifest prints), out/NAME.jsonl for the mounted dataset,
-out/NAME.changed.{jsonl,full.zfs,inc.zfs}, and a line for each job to out/results.jsonl: name, snapshots, error.
+Writes out/NAME@SNAP.jsonl for each snapshot but the last (what tools/tree-manifest prints), out/NAME.jsonl for the mounted
+dataset, out/NAME.changed.{jsonl,full.zfs,inc.zfs}, and a line for each job to out/results.jsonl: name, snapshots, error.
 """
 import hashlib
 import json
@@ -121,7 +121,7 @@ def one(job):
     else:
         if len(snapshots) > 1:
             os.makedirs("/tmp/snap", exist_ok=True)
-            for snap in snapshots:
+            for snap in snapshots[:-1]:  # the last is what is mounted below
                 sh("mount", "-t", "zfs", "-o", "ro", "%s@%s" % (ds, snap), "/tmp/snap")
                 try:
                     listing("/tmp/snap", name + "@" + snap)
