@@ -189,6 +189,9 @@ pub(crate) struct Ls {
     pub(crate) layer: Option<usize>,
     #[command(flatten)]
     pub(crate) selected: Selected,
+    /// Where in a dataset the root file system is: below root/ as SmartOS zones have it, or at the top
+    #[arg(long, value_name = "WHERE", value_enum, default_value_t = PlacementArg::Auto)]
+    pub(crate) placement: PlacementArg,
     /// Print the canonical listing: one JSON object an entry
     #[arg(long, conflicts_with = "json")]
     pub(crate) jsonl: bool,
@@ -267,6 +270,9 @@ pub(crate) struct Diff {
     pub(crate) b: ImageName,
     #[command(flatten)]
     pub(crate) selected: Selected,
+    /// Where in a dataset the root file system is: below root/ as SmartOS zones have it, or at the top
+    #[arg(long, value_name = "WHERE", value_enum, default_value_t = PlacementArg::Auto)]
+    pub(crate) placement: PlacementArg,
     /// Keys to leave out; also dir_mtime (of directories alone) and root (the entry .)
     #[arg(long, value_name = "KEY,…", value_delimiter = ',')]
     pub(crate) ignore: Vec<String>,

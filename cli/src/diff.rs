@@ -11,6 +11,7 @@ use crate::session::{Session, Stop, selection};
 pub(crate) fn run(args: &Diff, session: &Session) -> Result<Exit, Stop> {
     let options = DiffOptions {
         selection: selection(&args.selected),
+        placement: args.placement.into(),
         list: ListOptions { acl: args.acl, no_hash: args.no_hash },
         ignore: args.ignore.clone(),
     };

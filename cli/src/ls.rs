@@ -15,6 +15,7 @@ pub(crate) fn run(args: &Ls, session: &Session) -> Result<Exit, Stop> {
     let people = !args.json && !args.jsonl;
     let request = ListRequest {
         selection: selection(&args.selected),
+        placement: args.placement.into(),
         layer: args.layer,
         // People are not shown digests: no need to make any.
         options: ListOptions { acl: args.acl, no_hash: args.no_hash || people },

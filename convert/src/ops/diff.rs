@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::list::listing;
-use super::{Cell, ListRequest, Listing, Selection, cells, one_pipe, read};
+use super::{Cell, ListRequest, Listing, Selection, cells, one_pipe, read_lifted};
 use crate::lineage::Layers;
 use crate::names::ImageName;
 use crate::tree::ListOptions;
+use crate::tree::place::Placement;
 use crate::{Ctx, Error, Result};
 
 /// What is compared.
@@ -14,6 +15,8 @@ use crate::{Ctx, Error, Result};
 pub struct DiffOptions {
     /// Which images the names mean; origins and platform serve both sides.
     pub selection: Selection,
+    /// Where in a dataset, on either side, the root file system is; `None` tells it by its looks.
+    pub placement: Option<Placement>,
     /// What of each entry.
     pub list: ListOptions,
     /// Keys to leave out; also `dir_mtime` (times of directories alone) and `root` (the entry `.`).
@@ -99,9 +102,14 @@ pub fn diff(a: &ImageName, b: &ImageName, options: &DiffOptions, ctx: &Ctx<'_>) 
     if let Some(key) = options.ignore.iter().find(|key| !IGNORABLE.contains(&key.as_str())) {
         return Err(Error::usage(format!("--ignore takes {}; not {key}", IGNORABLE.join(", "))));
     }
-    let request = ListRequest { selection: options.selection.clone(), layer: None, options: options.list };
+    let request = ListRequest {
+        selection: options.selection.clone(),
+        placement: options.placement,
+        layer: None,
+        options: options.list,
+    };
     let side = |name: &ImageName| -> Result<Side> {
-        let loaded = read(name, &options.selection, Layers::Squash, ctx)?;
+        let loaded = read_lifted(name, &options.selection, Layers::Squash, options.placement, ctx)?;
         let listing = listing(&loaded, &request, ctx).map_err(|e| e.in_image(name.to_string()))?;
         Ok(table(&listing, &options.ignore))
     };

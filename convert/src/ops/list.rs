@@ -4,9 +4,11 @@ use std::collections::BTreeSet;
 
 use aurora_formats::model::EntryPath;
 
-use super::{Selection, json_line, json_string, one_pipe, read};
+use super::placement::is_dataset;
+use super::{Selection, json_line, json_string, one_pipe, read_lifted};
 use crate::lineage::{Layers, Loaded};
 use crate::names::ImageName;
+use crate::tree::place::Placement;
 use crate::tree::{self, ListOptions, Row};
 use crate::{Ctx, Error, Result};
 
@@ -15,6 +17,8 @@ use crate::{Ctx, Error, Result};
 pub struct ListRequest {
     /// Which image.
     pub selection: Selection,
+    /// Where in a dataset the root file system is; `None` tells it by its looks.
+    pub placement: Option<Placement>,
     /// The changes of this layer or snapshot alone, numbered from 1.
     pub layer: Option<usize>,
     /// What of each entry.
@@ -60,7 +64,12 @@ impl LayerRow {
 pub fn list(name: &ImageName, request: &ListRequest, ctx: &Ctx<'_>) -> Result<Listing> {
     one_pipe(request.selection.origins.iter().chain([name]))?;
     let layers = if request.layer.is_some() { Layers::Keep } else { Layers::Squash };
-    let loaded = read(name, &request.selection, layers, ctx)?;
+    if request.placement.is_some() && !is_dataset(name) {
+        return Err(
+            Error::usage("--placement is for ZFS streams and SmartOS images").in_image(name.to_string())
+        );
+    }
+    let loaded = read_lifted(name, &request.selection, layers, request.placement, ctx)?;
     listing(&loaded, request, ctx).map_err(|e| e.in_image(name.to_string()))
 }
 

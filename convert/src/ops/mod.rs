@@ -25,6 +25,7 @@ use crate::image::Platform;
 use crate::lineage::{Layers, Loaded};
 use crate::names::ImageName;
 use crate::source::{self, ReadOptions};
+use crate::tree::place::Placement;
 use crate::{Ctx, Error, ErrorKind, Result};
 
 /// Which image a name means, beyond the name itself.
@@ -45,6 +46,21 @@ fn read(name: &ImageName, selection: &Selection, layers: Layers, ctx: &Ctx<'_>) 
         ReadOptions { layers, platform: selection.platform.clone(), origins: selection.origins.clone() };
     ctx.progress.phase("reading");
     source::read(name, &options, ctx)
+}
+
+/// Reads an image as any form but a dataset has it: without the zonepath around its root file system.
+fn read_lifted(
+    name: &ImageName,
+    selection: &Selection,
+    layers: Layers,
+    wanted: Option<Placement>,
+    ctx: &Ctx<'_>,
+) -> Result<Loaded> {
+    let mut loaded = read(name, selection, layers, ctx)?;
+    if let Loaded::Filesystem(lineage) = &mut loaded {
+        placement::lift(lineage, name, wanted, ctx).map_err(|e| e.in_image(name.to_string()))?;
+    }
+    Ok(loaded)
 }
 
 /// A file or directory that is not there is "no such image"; what is missing *in* an image is a damaged image.

@@ -11,15 +11,22 @@ use crate::tree::place::{self, Placement};
 use crate::tree::{Kind, Tree};
 use crate::{Ctx, ErrorKind, Loss, LossKind, Result};
 
-/// What is done to the trees between source and sink.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Move {
-    /// Nothing.
-    Stay,
-    /// The root goes below `root/`.
-    Down,
-    /// What is below `root/` becomes the root.
-    Up,
+/// Places all trees as [`place`] does for a form that is no dataset: what is below `root/` becomes the root where it is
+/// wanted, or where nothing is wanted and it looks like a zonepath.
+pub(super) fn lift(
+    lineage: &mut Lineage,
+    src: &ImageName,
+    wanted: Option<Placement>,
+    ctx: &Ctx<'_>,
+) -> Result<()> {
+    let Some(last) = lineage.steps.last() else { return Ok(()) };
+    let found = || wanted.unwrap_or_else(|| place::detect(&last.tree));
+    if is_dataset(src) && found() == Placement::Root { up(lineage, ctx) } else { Ok(()) }
+}
+
+/// Whether images of this form are trees of datasets.
+pub(super) fn is_dataset(name: &ImageName) -> bool {
+    matches!(name, ImageName::Zfs { .. } | ImageName::Smartos { .. })
 }
 
 /// Places all trees. `wanted` is where the root file system lies in the dataset: of the result if that is a ZFS
@@ -33,30 +40,23 @@ pub(super) fn place(
     ctx: &Ctx<'_>,
 ) -> Result<()> {
     let Some(last) = lineage.steps.last() else { return Ok(()) };
-    let from_zfs = matches!(src, ImageName::Zfs { .. } | ImageName::Smartos { .. });
-    let found = || if from_zfs { place::detect(&last.tree) } else { Placement::Top };
-    let to_zfs = matches!(dst, ImageName::Zfs { .. } | ImageName::Smartos { .. });
+    if !is_dataset(dst) {
+        return lift(lineage, src, wanted, ctx);
+    }
+    let found = || if is_dataset(src) { place::detect(&last.tree) } else { Placement::Top };
     let wanted = match dst {
         ImageName::Smartos { .. } => wanted.or(Some(Placement::Root)),
         _ => wanted,
     };
-    let what = match (to_zfs, wanted) {
+    match wanted {
         // From one dataset to another: as it is, unless something else is asked for.
-        (true, None) => Move::Stay,
-        (true, Some(Placement::Root)) if found() == Placement::Top => Move::Down,
-        (true, Some(Placement::Top)) if found() == Placement::Root => Move::Up,
-        (true, Some(_)) => Move::Stay,
-        (false, Some(Placement::Root)) => Move::Up,
-        (false, None) if found() == Placement::Root => Move::Up,
-        (false, _) => Move::Stay,
-    };
-    match what {
-        Move::Stay => Ok(()),
-        Move::Down => {
+        None => Ok(()),
+        Some(Placement::Root) if found() == Placement::Top => {
             down(lineage);
             Ok(())
         }
-        Move::Up => up(lineage, ctx),
+        Some(Placement::Top) if found() == Placement::Root => up(lineage, ctx),
+        Some(_) => Ok(()),
     }
 }
 

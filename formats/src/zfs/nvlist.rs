@@ -239,10 +239,9 @@ impl<'a> Cursor<'a> {
             kind::BOOLEAN => Value::Boolean,
             kind::UINT64 => Value::U64(self.u64()?),
             kind::INT64 | kind::HRTIME => Value::Scalar(kind, self.u64()? as i64),
-            kind::BYTE | kind::INT8 | kind::UINT8 | kind::INT16 | kind::UINT16 | kind::INT32 => {
-                Value::Scalar(kind, i64::from(self.u32()? as i32))
+            kind::BYTE | kind::INT8..=kind::UINT8 | kind::INT16..=kind::UINT32 | kind::BOOLEAN_VALUE => {
+                Value::Scalar(kind, widened(kind, self.u32()?))
             }
-            kind::UINT32 | kind::BOOLEAN_VALUE => Value::Scalar(kind, i64::from(self.u32()?)),
             kind::STRING => Value::String(self.xdr_string()?),
             kind::BYTE_ARRAY => {
                 let bytes = self.take(count)?.to_vec();
@@ -266,7 +265,7 @@ impl<'a> Cursor<'a> {
             }
             kind::INT16_ARRAY..=kind::UINT32_ARRAY | kind::BOOLEAN_ARRAY..=kind::UINT8_ARRAY => {
                 let n = self.xdr_count()?;
-                let values = (0..n).map(|_| Ok(i64::from(self.u32()? as i32)));
+                let values = (0..n).map(|_| Ok(widened(kind, self.u32()?)));
                 Value::Array(kind, values.collect::<Result<_, NvError>>()?)
             }
             kind => return Err(NvError::Type { offset, kind }),
@@ -374,6 +373,14 @@ impl<'a> Cursor<'a> {
             kind::INT64 | kind::INT64_ARRAY | kind::HRTIME => self.u64()? as i64,
             _ => i64::from(self.u32()?),
         })
+    }
+}
+
+/// What a word in XDR stands for, which narrower integers were widened to.
+fn widened(kind: u32, word: u32) -> i64 {
+    match kind {
+        kind::UINT32 | kind::UINT32_ARRAY | kind::BOOLEAN_VALUE | kind::BOOLEAN_ARRAY => i64::from(word),
+        _ => i64::from(word as i32),
     }
 }
 
@@ -512,6 +519,8 @@ mod tests {
             ("word", Value::Scalar(kind::INT32, -5)),
             ("long", Value::Scalar(kind::INT64, i64::MIN)),
             ("flags", Value::Array(kind::BOOLEAN_ARRAY, vec![1, 0])),
+            ("words", Value::Array(kind::UINT32_ARRAY, vec![0xff00_0000, 7])),
+            ("signed", Value::Array(kind::INT32_ARRAY, vec![-16_777_216, 7])),
             ("inner", Value::List(inner)),
         ])
     }

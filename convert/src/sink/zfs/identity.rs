@@ -1,5 +1,11 @@
-//! Names and guids of the snapshots: kept where an image has them, else made from what it holds, so that the same
-//! image always becomes the same snapshot and children can name their parent.
+//! Names and guids of the snapshots. Names are kept where an image has them. Guids are made from what it holds, so that
+//! the same image always becomes the same snapshot and children can name their parent.
+//!
+//! A guid stands for object numbers too: an increment speaks of nothing else, and a receiver takes it wherever the guid
+//! fits. The streams written here have numbers of their own, so the guid of a snapshot that somebody else made must not
+//! be on them, nor one of ours in another place of a chain. Hence a guid made here has a mark that only fits its place:
+//! what has it is the same snapshot, written once more, and keeps it (there and back again gives the same bytes); for
+//! anything else a new one is made.
 
 use aurora_engine::digest::{Algorithm, Digest, Hasher};
 use aurora_formats::model::Timestamp;
@@ -10,7 +16,10 @@ use crate::sink::Target;
 use crate::{Ctx, Result};
 
 /// Domains of the hashes below: no other use of SHA-256 gives the same guids.
-const LABEL: &str = "aurora zfs snapshot guid 1";
+const LABEL: &str = "aurora zfs snapshot guid 2";
+const MARK_LABEL: &str = "aurora zfs snapshot guid mark 1";
+/// The lower bits of a guid, which are its mark.
+const MARK: u64 = 0xffff;
 const VOLUME_LABEL: &str = "aurora zfs volume content 1";
 /// Blocks in which volumes are hashed; not their block size, which does not change what they hold.
 const HASH_BLOCK: u32 = 131_072;
@@ -148,8 +157,11 @@ fn identities(members: &[Member<'_>], form: &str) -> Vec<Identity> {
             None if is_last => b"final".to_vec(),
             None => format!("layer-{}", at + 1).into_bytes(),
         };
-        let guid = member.snapshot.map(|s| s.guid).filter(|guid| *guid != 0);
-        let guid = guid.unwrap_or_else(|| derive(found.last(), member.chain_id, form));
+        let guid = match member.snapshot {
+            Some(old) if is_of_place(old.guid, found.last(), form) => old.guid,
+            Some(old) => derive(found.last(), &Digest::sha256(&old.guid.to_le_bytes()), form),
+            None => derive(found.last(), member.chain_id, form),
+        };
         let creation_time = member
             .snapshot
             .map(|s| s.creation_time)
@@ -171,11 +183,25 @@ fn split(name: &[u8]) -> Option<(&[u8], &[u8])> {
 /// A guid from what the snapshot holds and what it goes on from: the object numbers inside a stream depend on the
 /// whole chain, so the same tree after other steps, or after none, is another snapshot.
 fn derive(before: Option<&Identity>, chain_id: &Digest, form: &str) -> u64 {
+    let guid = of_hash(LABEL, form, before, &chain_id.to_string()) & !MARK;
+    guid | mark(guid, before, form)
+}
+
+/// Whether the guid was made here, for a snapshot in the same place of its chain.
+fn is_of_place(guid: u64, before: Option<&Identity>, form: &str) -> bool {
+    guid & MARK == mark(guid, before, form)
+}
+
+/// Never 0, and so is no guid: that means "no snapshot".
+fn mark(guid: u64, before: Option<&Identity>, form: &str) -> u64 {
+    (of_hash(MARK_LABEL, form, before, &format!("{:012x}", guid >> 16)) & MARK).max(1)
+}
+
+fn of_hash(label: &str, form: &str, before: Option<&Identity>, what: &str) -> u64 {
     let before = before.map_or(0, |id| id.guid);
-    let digest = Digest::sha256(format!("{LABEL}\n{form}\n{before:016x}\n{chain_id}\n").as_bytes());
+    let digest = Digest::sha256(format!("{label}\n{form}\n{before:016x}\n{what}\n").as_bytes());
     let first = digest.hex().get(..16).and_then(|hex| u64::from_str_radix(hex, 16).ok());
-    // 0 means "no snapshot"; a hash that begins so will not be met.
-    first.filter(|guid| *guid != 0).unwrap_or(1)
+    first.expect("SHA-256 has 64 digits")
 }
 
 #[cfg(test)]
@@ -201,13 +227,27 @@ mod tests {
     }
 
     #[test]
-    fn what_a_snapshot_was_it_becomes_again() {
+    fn what_was_made_here_becomes_the_same_again_and_nothing_else_does() {
         let id = Digest::sha256(b"a");
         let was = |name: &[u8], guid| Snapshot { name: name.to_vec(), guid, creation_time: 7 };
         let (one, two) = (was(b"tank/old@one", 11), was(b"tank/x@two", 12));
         let chain = identities(&[member(&id, Some(&one)), member(&id, Some(&two))], "openzfs");
-        let names: Vec<_> = chain.iter().map(|i| (i.name.as_slice(), i.guid, i.creation_time)).collect();
-        assert_eq!(names, [(&b"tank/x@one"[..], 11, 7), (b"tank/x@two", 12, 7)]);
+        let names: Vec<_> = chain.iter().map(|i| (i.name.as_slice(), i.creation_time)).collect();
+        assert_eq!(names, [(&b"tank/x@one"[..], 7), (b"tank/x@two", 7)]);
+        let guids = |chain: &[Identity]| chain.iter().map(|i| i.guid).collect::<Vec<_>>();
+        assert!(
+            !guids(&chain).contains(&11) && !guids(&chain).contains(&12),
+            "their objects had other numbers"
+        );
+        let again: Vec<_> = chain.iter().map(|i| was(&i.name, i.guid)).collect();
+        let members = [member(&id, Some(&again[0])), member(&id, Some(&again[1]))];
+        assert_eq!(identities(&members, "openzfs"), chain);
+        assert_ne!(
+            identities(&members[1..], "openzfs")[0].guid,
+            chain[1].guid,
+            "its objects are counted anew"
+        );
+        assert_ne!(guids(&identities(&members, "illumos")), guids(&chain), "it has other objects");
         let chain = identities(&[member(&id, Some(&one)), member(&id, Some(&one))], "openzfs");
         assert_eq!(chain[0].name, b"tank/old@layer-1");
         assert_eq!(chain[1].name, b"tank/old@final");
