@@ -1,11 +1,13 @@
 //! Content-addressed bytes: keep, move, hash, compress. Knows no image format.
 //!
 //! [`digest`] names bytes, [`body`] keeps them for random access, [`codec`] packs and unpacks them, [`flow`]
-//! moves them between threads, [`fs`] is the only place that touches the file system below a destination.
+//! moves them between threads, [`fs`] is the only place that touches the file system below a destination, [`host`]
+//! the only one that runs programs.
 
 pub mod body;
 pub mod codec;
 pub mod digest;
 pub mod flow;
 pub mod fs;
+pub mod host;
 pub mod recipe;

@@ -1,0 +1,91 @@
+//! What is run, and how it failed.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+/// A program and its arguments.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommandLine {
+    /// Looked up in `PATH`.
+    pub program: String,
+    /// Handed over as they are.
+    pub args: Vec<String>,
+}
+
+impl CommandLine {
+    /// A program with arguments.
+    pub fn new(program: &str, args: &[&str]) -> Self {
+        Self { program: program.to_owned(), args: args.iter().map(|&a| a.to_owned()).collect() }
+    }
+}
+
+/// For people, not for a shell.
+impl fmt::Display for CommandLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.program)?;
+        self.args.iter().try_for_each(|arg| write!(f, " {arg}"))
+    }
+}
+
+/// A program that did not do what it was run for.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum CommandError {
+    /// It could not be started, or its pipes failed.
+    #[error("cannot run `{line}`: {source}")]
+    Start {
+        /// What was run.
+        line: CommandLine,
+        /// The operating system's word.
+        #[source]
+        source: Arc<io::Error>,
+    },
+    /// It ended with a failure.
+    #[error("`{line}` failed ({status}){}{stderr}", if stderr.is_empty() { "" } else { ": " })]
+    Failed {
+        /// What was run.
+        line: CommandLine,
+        /// Exit status or signal.
+        status: String,
+        /// The last of what it said on standard error, without the line end.
+        stderr: String,
+    },
+    /// It printed more than is believed.
+    #[error("`{line}` printed more than {limit} bytes")]
+    TooMuch {
+        /// What was run.
+        line: CommandLine,
+        /// How much is taken.
+        limit: u64,
+    },
+    /// It printed what is not understood.
+    #[error("`{line}` printed a line that is not understood: {text:?}")]
+    Output {
+        /// What was run.
+        line: CommandLine,
+        /// The line, cut.
+        text: String,
+    },
+}
+
+impl CommandError {
+    pub(super) fn start(line: &CommandLine, source: io::Error) -> Self {
+        Self::Start { line: line.clone(), source: Arc::new(source) }
+    }
+
+    /// Whether there is no such program.
+    pub fn is_missing_program(&self) -> bool {
+        matches!(self, Self::Start { source, .. } if source.kind() == io::ErrorKind::NotFound)
+    }
+
+    /// Whether it failed and said this.
+    pub fn says(&self, text: &str) -> bool {
+        matches!(self, Self::Failed { stderr, .. } if stderr.contains(text))
+    }
+
+    /// As the error of a stream.
+    pub(super) fn into_io(self) -> io::Error {
+        io::Error::other(self)
+    }
+}

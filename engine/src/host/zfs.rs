@@ -1,0 +1,200 @@
+//! The arguments of `zfs`, and what it prints. Names are the caller's to check: one that begins with a hyphen would
+//! be an option.
+
+use std::io::Read;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::{CommandError, CommandLine, Input, Programs};
+
+/// The program.
+const ZFS: &str = "zfs";
+/// What is asked of every dataset, in this order.
+const COLUMNS: &str = "name,type,mountpoint,origin,guid";
+
+/// The host's ZFS.
+#[derive(Debug, Clone, Copy)]
+pub struct Zfs<'a>(&'a dyn Programs);
+
+/// What a name stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DatasetKind {
+    /// A file system.
+    Filesystem,
+    /// A volume.
+    Volume,
+    /// A snapshot of either.
+    Snapshot,
+}
+
+/// A line of `zfs list`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// `POOL/NAME` or `POOL/NAME@SNAPSHOT`.
+    pub name: String,
+    /// What it is.
+    pub kind: DatasetKind,
+    /// Where it is mounted, or would be; `none` and `legacy` stand for themselves.
+    pub mountpoint: Option<String>,
+    /// The snapshot that it is a clone of.
+    pub origin: Option<String>,
+    /// Its guid.
+    pub guid: u64,
+}
+
+impl<'a> Zfs<'a> {
+    /// The `zfs` of these programs.
+    pub fn new(programs: &'a dyn Programs) -> Self {
+        Self(programs)
+    }
+
+    /// A dataset, its children and its snapshots, as `zfs` sorts them.
+    pub fn list(self, dataset: &str) -> Result<Vec<Listed>, CommandError> {
+        let kinds = "filesystem,volume,snapshot";
+        let line = line(&["list", "-H", "-p", "-d", "1", "-t", kinds, "-o", COLUMNS, dataset]);
+        let printed = self.0.run(&line)?;
+        let mut found = Vec::new();
+        for text in printed.split(|&b| b == b'\n').filter(|text| !text.is_empty()) {
+            let cut = || String::from_utf8_lossy(&text[..text.len().min(200)]).into_owned();
+            found.push(parse(text).ok_or_else(|| CommandError::Output { line: line.clone(), text: cut() })?);
+        }
+        Ok(found)
+    }
+
+    /// Takes a snapshot, `POOL/NAME@SNAPSHOT`.
+    pub fn snapshot(self, name: &str) -> Result<(), CommandError> {
+        self.run(&["snapshot", name])
+    }
+
+    /// Destroys one snapshot, and nothing where the name is no snapshot's.
+    pub fn destroy_snapshot(self, dataset: &str, snapshot: &str) -> Result<(), CommandError> {
+        self.run(&["destroy", &format!("{dataset}@{snapshot}")])
+    }
+
+    /// Destroys a dataset with its snapshots and children.
+    pub fn destroy_tree(self, dataset: &str) -> Result<(), CommandError> {
+        self.run(&["destroy", "-r", dataset])
+    }
+
+    /// Gives a dataset another name in its pool.
+    pub fn rename(self, from: &str, to: &str) -> Result<(), CommandError> {
+        self.run(&["rename", from, to])
+    }
+
+    /// Sets a property.
+    pub fn set(self, dataset: &str, property: &str, value: &str) -> Result<(), CommandError> {
+        self.run(&["set", &format!("{property}={value}"), dataset])
+    }
+
+    /// The plain stream of a snapshot: whole, or what changed since another one.
+    pub fn send(self, from: Option<&str>, snapshot: &str) -> Result<Box<dyn Read + Send>, CommandError> {
+        match from {
+            None => self.0.read(&line(&["send", snapshot])),
+            Some(from) => self.0.read(&line(&["send", "-i", from, snapshot])),
+        }
+    }
+
+    /// Takes a stream for a dataset that is not there yet, and does not mount it.
+    pub fn receive(self, dataset: &str) -> Result<Box<dyn Input>, CommandError> {
+        self.0.write(&line(&["receive", "-u", dataset]))
+    }
+
+    fn run(self, args: &[&str]) -> Result<(), CommandError> {
+        self.0.run(&line(args)).map(drop)
+    }
+}
+
+/// A word for a name that nothing else uses, now, on this host.
+pub fn temporary_name() -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    format!("aurora-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+fn line(args: &[&str]) -> CommandLine {
+    CommandLine::new(ZFS, args)
+}
+
+fn parse(text: &[u8]) -> Option<Listed> {
+    let mut fields = std::str::from_utf8(text).ok()?.split('\t');
+    let mut field = || fields.next();
+    let (name, kind) = (field()?.to_owned(), field()?);
+    let value = |text: &str| (text != "-").then(|| text.to_owned());
+    let (mountpoint, origin) = (value(field()?), value(field()?));
+    let guid = field()?.parse().ok()?;
+    let kind = match kind {
+        "filesystem" => DatasetKind::Filesystem,
+        "volume" => DatasetKind::Volume,
+        "snapshot" => DatasetKind::Snapshot,
+        _ => return None,
+    };
+    fields.next().is_none().then_some(Listed { name, kind, mountpoint, origin, guid })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::super::{Answer, Recorded};
+    use super::*;
+
+    #[test]
+    fn every_verb_has_its_arguments() {
+        let host = Recorded::new(|line| match line {
+            "zfs list -H -p -d 1 -t filesystem,volume,snapshot -o name,type,mountpoint,origin,guid t/a b" => {
+                Answer::output("t/a b\tfilesystem\t/t/a b\tt/x@final\t7\nt/a b@s\tsnapshot\t-\t-\t18446744073709551615\n")
+            }
+            "zfs send -i t/x@final t/a@s" => Answer::output("stream"),
+            "zfs rename t/a t/b" => Answer::failure("no"),
+            _ => Answer::default(),
+        });
+        let zfs = Zfs::new(&host);
+        let found = zfs.list("t/a b").unwrap();
+        let want = Listed {
+            name: "t/a b".into(),
+            kind: DatasetKind::Filesystem,
+            mountpoint: Some("/t/a b".into()),
+            origin: Some("t/x@final".into()),
+            guid: 7,
+        };
+        assert_eq!((found.len(), &found[0]), (2, &want));
+        assert_eq!((found[1].kind, found[1].guid), (DatasetKind::Snapshot, u64::MAX));
+        zfs.snapshot("t/a@s").unwrap();
+        zfs.set("t/a", "readonly", "on").unwrap();
+        let mut got = Vec::new();
+        zfs.send(Some("t/x@final"), "t/a@s").unwrap().read_to_end(&mut got).unwrap();
+        assert_eq!(got, b"stream");
+        drop(zfs.send(None, "t/a@s").unwrap());
+        let mut input = zfs.receive("t/new").unwrap();
+        input.write_all(b"bytes").unwrap();
+        input.finish().unwrap();
+        assert!(zfs.rename("t/a", "t/b").unwrap_err().says("no"));
+        zfs.destroy_snapshot("t/a", "s").unwrap();
+        zfs.destroy_tree("t/new").unwrap();
+        assert_eq!(host.received(), b"bytes");
+        assert_eq!(
+            host.log()[1..],
+            [
+                "zfs snapshot t/a@s",
+                "zfs set readonly=on t/a",
+                "zfs send -i t/x@final t/a@s",
+                "zfs send t/a@s",
+                "killed: zfs send t/a@s",
+                "zfs receive -u t/new",
+                "zfs rename t/a t/b",
+                "zfs destroy t/a@s",
+                "zfs destroy -r t/new",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_not_understood_is_told() {
+        for text in ["t\tfilesystem\t-\t-\tx\n", "t\tbookmark\t-\t-\t1\n", "t\tvolume\n", "t\tvolume\t-\t-\t1\t2\n"] {
+            let host = Recorded::new(move |_| Answer::output(text));
+            let error = Zfs::new(&host).list("t").unwrap_err();
+            assert!(matches!(error, CommandError::Output { .. }), "{error}");
+        }
+        let host = Recorded::new(|_| Answer::failure("cannot open 't': dataset does not exist"));
+        let error = Zfs::new(&host).list("t").unwrap_err();
+        assert!(error.says("does not exist") && error.to_string().contains("(exit status: 1): cannot open"));
+    }
+}
