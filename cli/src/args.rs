@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use aurora_convert::Layers;
 use aurora_convert::image::Platform;
-use aurora_convert::image::smartos::{SmartosOptions, Uuid};
+use aurora_convert::image::smartos::{ImageOs, ImageType, SmartosOptions, Uuid};
 use aurora_convert::names::{FileName, ImageName, NameError};
 use aurora_convert::ops::Profile;
 use aurora_convert::sink::Compression;
@@ -14,6 +14,7 @@ use aurora_convert::tree::place::Placement;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::pack::Pack;
 use crate::units::{parse_compression, parse_size};
 
 /// Converts images: OCI, ZFS send streams, tar, directories, disks.
@@ -27,7 +28,7 @@ pub(crate) struct Cli {
 }
 
 /// Shown below the long help of every command that takes names.
-const NAMES: &str = "\
+pub(crate) const NAMES: &str = "\
 Image names:
   oci:DIR[:REF]              OCI image layout
   oci-archive:FILE[:REF]     the same as a tar
@@ -38,6 +39,7 @@ Image names:
   raw:FILE                   a disk
   qcow2:FILE                 a disk in QEMU's form
   smartos:PATH               SmartOS image: its manifest, or the folder of manifest and file
+  dataset:POOL/NAME[@SNAP]   a dataset of this host; @A..B is B upon A
 FILE may be - for standard input or output. In DIR and FILE a colon is written
 \\: and a # is written \\#.
 
@@ -47,6 +49,7 @@ Exit status: 0 done; 1 failed, or differences or faults were found; 2 usage;
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Convert(Convert),
+    Pack(Pack),
     Ls(Ls),
     Inspect(Inspect),
     Verify(Verify),
@@ -160,6 +163,15 @@ pub(crate) struct SmartosArgs {
     /// Where to read about it
     #[arg(long, value_name = "URL")]
     homepage: Option<String>,
+    /// What it is, in a few words
+    #[arg(long, value_name = "TEXT")]
+    description: Option<String>,
+    /// What runs in it: smartos, linux, windows, bsd, illumos or other [default: told by the platform]
+    #[arg(long, value_name = "OS", value_parser = parse_os)]
+    os: Option<ImageOs>,
+    /// What its file is: zone-dataset, lx-dataset, zvol or other [default: told by --os and the source]
+    #[arg(long = "type", value_name = "TYPE", value_parser = parse_type)]
+    image_type: Option<ImageType>,
     /// A tag; given once for each
     #[arg(long = "tag", value_name = "KEY=VALUE", value_parser = parse_tag)]
     tags: Vec<(String, String)>,
@@ -170,10 +182,18 @@ fn parse_tag(text: &str) -> Result<(String, String), String> {
     pair.map(|(key, value)| (key.to_owned(), value.to_owned())).ok_or_else(|| "KEY=VALUE is needed".into())
 }
 
+fn parse_os(text: &str) -> Result<ImageOs, String> {
+    text.parse().map_err(|()| "smartos, linux, windows, bsd, illumos or other is needed".into())
+}
+
+fn parse_type(text: &str) -> Result<ImageType, String> {
+    text.parse().map_err(|()| "zone-dataset, lx-dataset, zvol or other is needed".into())
+}
+
 impl From<SmartosArgs> for SmartosOptions {
     fn from(args: SmartosArgs) -> Self {
-        let SmartosArgs { uuid, name, version, owner, homepage, tags } = args;
-        Self { uuid, name, version, owner, homepage, tags }
+        let SmartosArgs { uuid, name, version, owner, homepage, description, os, image_type, tags } = args;
+        Self { uuid, name, version, owner, homepage, description, os, image_type, tags }
     }
 }
 
@@ -373,7 +393,7 @@ pub(crate) enum Strict {
 }
 
 /// Names may hold any bytes that paths may.
-fn image_name() -> impl TypedValueParser<Value = ImageName> {
+pub(crate) fn image_name() -> impl TypedValueParser<Value = ImageName> {
     OsStringValueParser::new()
         .try_map(|raw: OsString| -> Result<ImageName, NameError> { ImageName::parse(&raw) })
 }

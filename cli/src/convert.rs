@@ -1,8 +1,8 @@
 //! `imageadm convert`.
 
-use aurora_convert::Error;
 use aurora_convert::names::ImageName;
 use aurora_convert::ops::{self, ConvertOptions, Converted, LossInfo, json_string};
+use aurora_convert::{Ctx, Error};
 
 use crate::args::{Convert, Strict};
 use crate::exit::Exit;
@@ -21,29 +21,63 @@ pub(crate) fn run(args: &Convert, session: &Session) -> Result<Exit, Stop> {
         smartos: args.smartos.clone().into(),
     };
     let ctx = session.ctx();
-    let converted = match ops::convert(&args.src, &args.dst, &options, &ctx) {
-        Ok(converted) => converted,
-        Err(e) => {
-            // What was lost up to there may explain the failure, under --strict it is the failure.
-            let _ = session.done(&ctx.losses());
-            return Err(e.into());
+    let converted = ops::convert(&args.src, &args.dst, &options, &ctx);
+    let report = Report { src: &args.src, dst: &args.dst, strict: args.strict, json: args.json };
+    report.tell(converted, &ctx, session)
+}
+
+/// What is said of a conversion that has come to its end.
+pub(crate) struct Report<'a> {
+    pub(crate) src: &'a ImageName,
+    pub(crate) dst: &'a ImageName,
+    pub(crate) strict: Option<Strict>,
+    pub(crate) json: bool,
+}
+
+impl Report<'_> {
+    pub(crate) fn tell(
+        &self,
+        converted: Result<Converted, Error>,
+        ctx: &Ctx<'_>,
+        session: &Session,
+    ) -> Result<Exit, Stop> {
+        let converted = match converted {
+            Ok(converted) => converted,
+            Err(e) => {
+                // What was lost up to there may explain the failure, under --strict it is the failure.
+                let _ = session.done(&ctx.losses());
+                return Err(e.into());
+            }
+        };
+        let mut out = session.done(&converted.losses);
+        if self.json {
+            out.line(&self.document(&converted, session.watch.counts()))?;
+        } else if !self.dst.is_pipe() && !session.common.quiet {
+            for line in table(&converted.outcome.facts) {
+                out.line(&line)?;
+            }
         }
-    };
-    let mut out = session.done(&converted.losses);
-    if args.json {
-        out.line(&document(args, &converted, session.watch.counts()))?;
-    } else if !args.dst.is_pipe() && !session.common.quiet {
-        for line in table(&converted.outcome.facts) {
-            out.line(&line)?;
-        }
+        out.finish()?;
+        let lossy = self.strict == Some(Strict::Report) && converted.is_lossy();
+        Ok(if lossy { Exit::Lossy } else { Exit::Done })
     }
-    out.finish()?;
-    let lossy = args.strict == Some(Strict::Report) && converted.is_lossy();
-    Ok(if lossy { Exit::Lossy } else { Exit::Done })
+
+    fn document(&self, converted: &Converted, counts: [u64; 4]) -> String {
+        let losses: Vec<LossInfo> = converted.losses.iter().map(LossInfo::from).collect();
+        let [read, decoded, written, entries] = counts;
+        format!(
+            "{{\"source\":{},\"destination\":{},\"facts\":{},\"losses\":{},\"bytes_read\":{read},\
+             \"bytes_decoded\":{decoded},\"bytes_written\":{written},\"entries\":{entries}}}",
+            json_string(&self.src.to_string()),
+            json_string(&self.dst.to_string()),
+            json_facts(&converted.outcome.facts),
+            serde_json::to_string(&losses).expect("losses are plain data"),
+        )
+    }
 }
 
 /// Standard output takes an image or a document, and a terminal takes no image.
-fn check_output(dst: &ImageName, json: bool) -> Result<(), Error> {
+pub(crate) fn check_output(dst: &ImageName, json: bool) -> Result<(), Error> {
     if !dst.is_pipe() {
         return Ok(());
     }
@@ -54,17 +88,4 @@ fn check_output(dst: &ImageName, json: bool) -> Result<(), Error> {
         return Err(Error::usage("an image would go to the terminal; pipe it to a program or to a file"));
     }
     Ok(())
-}
-
-fn document(args: &Convert, converted: &Converted, counts: [u64; 4]) -> String {
-    let losses: Vec<LossInfo> = converted.losses.iter().map(LossInfo::from).collect();
-    let [read, decoded, written, entries] = counts;
-    format!(
-        "{{\"source\":{},\"destination\":{},\"facts\":{},\"losses\":{},\"bytes_read\":{read},\
-         \"bytes_decoded\":{decoded},\"bytes_written\":{written},\"entries\":{entries}}}",
-        json_string(&args.src.to_string()),
-        json_string(&args.dst.to_string()),
-        json_facts(&converted.outcome.facts),
-        serde_json::to_string(&losses).expect("losses are plain data"),
-    )
 }

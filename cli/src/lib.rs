@@ -13,6 +13,7 @@ mod generate;
 mod inspect;
 mod ls;
 mod output;
+mod pack;
 mod progress;
 mod run;
 mod session;

@@ -10,7 +10,7 @@ use clap::Parser;
 use crate::args::{Cli, Command};
 use crate::exit::Exit;
 use crate::session::{Session, Stop};
-use crate::{convert, diff, errors, generate, inspect, ls, signals, validate, verify};
+use crate::{convert, diff, errors, generate, inspect, ls, pack, signals, validate, verify};
 
 /// `imageadm`.
 pub fn main() -> ExitCode {
@@ -32,6 +32,7 @@ pub fn main() -> ExitCode {
     }
     let done = match &cli.command {
         Command::Convert(args) => convert::run(args, &session),
+        Command::Pack(args) => pack::run(args, &session),
         Command::Ls(args) => ls::run(args, &session),
         Command::Inspect(args) => inspect::run(args, &session),
         Command::Verify(args) => verify::run(args, &session),

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use aurora_engine::body::SpoolBudget;
+use aurora_engine::host::{HostPrograms, Programs, Zfs};
 
 use crate::fidelity::Loss;
 use crate::{Error, ErrorKind, Result};
@@ -98,6 +99,7 @@ pub struct Ctx<'a> {
     pub cancel: &'a Cancel,
     /// Memory for bodies, and where they go beyond it.
     pub spools: SpoolBudget,
+    programs: Arc<dyn Programs>,
     losses: Mutex<Vec<Loss>>,
 }
 
@@ -108,7 +110,19 @@ impl<'a> Ctx<'a> {
     /// With nothing lost yet.
     pub fn new(options: Options, progress: &'a dyn Progress, cancel: &'a Cancel) -> Self {
         let spools = SpoolBudget::new(options.memory / 2, &options.temp_dir);
-        Self { options, progress, cancel, spools, losses: Mutex::default() }
+        Self { options, progress, cancel, spools, programs: Arc::new(HostPrograms), losses: Mutex::default() }
+    }
+
+    /// With other programs than the host's: tests record what is asked of them.
+    #[must_use]
+    pub fn with_programs(mut self, programs: Arc<dyn Programs>) -> Self {
+        self.programs = programs;
+        self
+    }
+
+    /// The ZFS of this host.
+    pub fn zfs(&self) -> Zfs<'_> {
+        Zfs::new(&*self.programs)
     }
 
     /// Notes that something will not be in the result.

@@ -86,6 +86,9 @@ pub enum ErrorKind {
     /// A compressed block of a ZFS stream is damaged.
     #[error(transparent)]
     Block(#[from] aurora_formats::zfs::block::BlockError),
+    /// A program of this host did not do what it was run for.
+    #[error(transparent)]
+    Command(#[from] aurora_engine::host::CommandError),
     /// Compressed bytes are damaged.
     #[error(transparent)]
     Codec(#[from] aurora_engine::codec::CodecError),
@@ -149,6 +152,7 @@ impl Error {
     pub fn io(what: impl Into<String>, source: io::Error) -> Self {
         use aurora_engine::codec::CodecError;
         use aurora_engine::digest::{Sha1Error, VerifyError};
+        use aurora_engine::host::CommandError;
         use aurora_formats::zfs::block::BlockError;
         if let Some(e) = source.get_ref().and_then(|e| e.downcast_ref::<VerifyError>()) {
             return ErrorKind::Verify(e.clone()).into();
@@ -158,6 +162,9 @@ impl Error {
         }
         if let Some(e) = source.get_ref().and_then(|e| e.downcast_ref::<BlockError>()) {
             return ErrorKind::Block(e.clone()).into();
+        }
+        if let Some(e) = source.get_ref().and_then(|e| e.downcast_ref::<CommandError>()) {
+            return ErrorKind::Command(e.clone()).into();
         }
         match source.downcast::<CodecError>() {
             Ok(e) => ErrorKind::Codec(e).into(),
@@ -215,6 +222,12 @@ impl Error {
     pub fn hint(&self) -> Option<&'static str> {
         match self.kind() {
             ErrorKind::Zfs(e) => e.hint(),
+            ErrorKind::Command(e) if e.is_missing_program() => Some(
+                "dataset: names need this host's zfs; streams of other hosts go through zfs:FILE or zfs:-",
+            ),
+            ErrorKind::Command(e) if e.says("ermission denied") => {
+                Some("become root, or have the rights delegated (zfs allow)")
+            }
             ErrorKind::Ambiguous { .. } => Some("choose one with --platform OS/ARCH[/VARIANT] or by its tag"),
             ErrorKind::Tar(_)
             | ErrorKind::Block(_)

@@ -6,6 +6,10 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+mod dataset;
+
+pub use dataset::DatasetName;
+
 /// A file, or a pipe of this process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FileName {
@@ -72,6 +76,11 @@ pub enum ImageName {
         /// The manifest, or the folder that holds manifest and file.
         path: PathBuf,
     },
+    /// `dataset:POOL/NAME[@SNAP]`
+    Dataset {
+        /// A dataset of this host.
+        name: DatasetName,
+    },
 }
 
 /// Why a text is no [`ImageName`].
@@ -101,6 +110,11 @@ pub enum NameError {
         /// The word before the colon.
         transport: &'static str,
     },
+    /// Behind `dataset:`, what no dataset is called.
+    #[error(
+        "not a dataset's name: {0:?}; dataset:POOL/NAME, dataset:POOL/NAME@SNAP or dataset:POOL/NAME@A..B"
+    )]
+    NotADataset(String),
     /// A form that a later version reads and writes.
     #[error("this version has no {what}; {instead}")]
     NotYet {
@@ -119,7 +133,8 @@ pub enum NameError {
 
 /// All usable forms, for messages.
 const FORMS: &str = "oci:DIR[:REF], oci-archive:FILE[:REF], docker-archive:FILE[:REF], \
-                     zfs:FILE[#DATASET@SNAP], smartos:PATH, tar:FILE, dir:PATH, raw:FILE, qcow2:FILE";
+                     zfs:FILE[#DATASET@SNAP], smartos:PATH, dataset:POOL/NAME[@SNAP], tar:FILE, dir:PATH, raw:FILE, \
+                     qcow2:FILE";
 
 /// Forms of the contract that are not built: the word before the colon, what it means, what to use.
 const LATER: &[(&str, &str, &str)] = &[
@@ -129,11 +144,6 @@ const LATER: &[(&str, &str, &str)] = &[
         "copy the image to a layout first (skopeo copy docker://… oci:DIR:TAG) and use oci:DIR:TAG",
     ),
     ("imgapi", "image servers (imgapi:)", "fetch manifest and file into one folder and use smartos:PATH"),
-    (
-        "dataset",
-        "datasets of this host (dataset:)",
-        "pipe them: zfs send POOL/NAME@SNAP into zfs:-, and zfs:- into zfs receive",
-    ),
 ];
 
 impl ImageName {
@@ -172,6 +182,7 @@ impl ImageName {
             b"smartos" => {
                 Self::Smartos { path: directory("smartos", whole("smartos", "smartos:PATH", rest)?)? }
             }
+            b"dataset" => Self::Dataset { name: DatasetName::parse(rest)? },
             b"dir" => Self::Dir { path: directory("dir", whole("dir", "dir:PATH", rest)?)? },
             _ if raw.is_empty() || raw == b"-" => return Err(NameError::Unknown(shown())),
             _ if matches!(raw[0], b'.' | b'/' | b'~') => return Err(NameError::BarePath(shown())),
@@ -190,6 +201,17 @@ impl ImageName {
         })
     }
 
+    /// As [`ImageName::parse`], where a path without a form is a directory.
+    pub fn parse_or_dir(raw: &OsStr) -> Result<Self, NameError> {
+        let bytes = raw.as_bytes();
+        let is_path = matches!(bytes.first(), Some(b'.' | b'/' | b'~')) || !bytes.contains(&b':');
+        match bytes {
+            b"" | b"-" => Self::parse(raw),
+            _ if is_path => Ok(Self::Dir { path: PathBuf::from(raw) }),
+            _ => Self::parse(raw),
+        }
+    }
+
     /// The word before the colon.
     pub fn transport(&self) -> &'static str {
         match self {
@@ -202,10 +224,11 @@ impl ImageName {
             Self::Raw { .. } => "raw",
             Self::Qcow2 { .. } => "qcow2",
             Self::Smartos { .. } => "smartos",
+            Self::Dataset { .. } => "dataset",
         }
     }
 
-    /// The file or directory, unless it is a pipe.
+    /// The file or directory, if it is one: no pipe and no dataset.
     pub fn path(&self) -> Option<&Path> {
         match self {
             Self::Oci { dir: path, .. } | Self::Dir { path } | Self::Smartos { path } => Some(path),
@@ -218,12 +241,23 @@ impl ImageName {
                 FileName::Pipe => None,
                 FileName::Path(path) => Some(path),
             },
+            Self::Dataset { .. } => None,
         }
     }
 
     /// Whether it is standard input or output.
     pub fn is_pipe(&self) -> bool {
-        self.path().is_none()
+        self.path().is_none() && !self.is_dataset()
+    }
+
+    /// Whether it is a dataset of this host.
+    pub fn is_dataset(&self) -> bool {
+        matches!(self, Self::Dataset { .. })
+    }
+
+    /// Whether it holds a ZFS dataset, whose root file system may be below `root/`.
+    pub fn is_zfs(&self) -> bool {
+        matches!(self, Self::Zfs { .. } | Self::Smartos { .. } | Self::Dataset { .. })
     }
 
     /// Behind the separator: the reference, or the pick.
@@ -250,6 +284,9 @@ impl FromStr for ImageName {
 impl fmt::Display for ImageName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:", self.transport())?;
+        if let Self::Dataset { name } = self {
+            return name.fmt(f);
+        }
         // The character that would end the path; the other forms have none.
         let end = match self {
             Self::Oci { .. } | Self::OciArchive { .. } | Self::DockerArchive { .. } => Some(':'),
@@ -379,6 +416,10 @@ mod tests {
             ("raw:-", ImageName::Raw { file: FileName::Pipe }),
             ("qcow2:a:b", ImageName::Qcow2 { file: path("a:b") }),
             ("smartos:/i/x.imgmanifest", ImageName::Smartos { path: "/i/x.imgmanifest".into() }),
+            (
+                "dataset:zones/x@a..b",
+                ImageName::Dataset { name: DatasetName::parse(b"zones/x@a..b").unwrap() },
+            ),
         ];
         for (text, want) in cases {
             let got: ImageName = text.parse().unwrap_or_else(|e| panic!("{text}: {e}"));
@@ -399,12 +440,31 @@ mod tests {
     }
 
     #[test]
+    fn bare_paths_are_directories_where_that_is_meant() {
+        let dir = |path: &str| Some(ImageName::Dir { path: path.into() });
+        let cases = [
+            ("tree", dir("tree")),
+            ("./a:b", dir("./a:b")),
+            ("/srv/x", dir("/srv/x")),
+            ("dir:tree", dir("tree")),
+            ("tar:x", "tar:x".parse().ok()),
+            ("alpine:3.20", None),
+            ("", None),
+            ("-", None),
+        ];
+        for (text, want) in cases {
+            assert_eq!(ImageName::parse_or_dir(OsStr::new(text)).ok(), want, "{text}");
+        }
+    }
+
+    #[test]
     fn refusals_say_what_can_be_used() {
         let cases = [
             ("docker://alpine:3.20", "registries (docker://); copy the image to a layout"),
             ("imgapi:https://x/y", "smartos:PATH"),
             ("smartos:-", "smartos:./-"),
-            ("dataset:zones/x", "zfs:-"),
+            ("dataset:zones/x@", "not a dataset's name"),
+            ("dataset:-r", "not a dataset's name"),
             ("alpine", "local store"),
             ("alpine:3.20", "local store"),
             ("ghcr.io/a/b:1", "local store"),

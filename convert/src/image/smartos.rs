@@ -3,8 +3,8 @@
 //! ([`OCI_TAG`]). What both have is mapped.
 
 use aurora_engine::digest::Digest;
-pub use aurora_formats::smartos::Uuid;
-use aurora_formats::smartos::{ImageOs, ImageType, Json, Manifest, Object, SmartosError, docker, to_iso};
+pub use aurora_formats::smartos::{ImageOs, ImageType, Uuid};
+use aurora_formats::smartos::{Json, Manifest, Object, SmartosError, docker, to_iso};
 use serde_json::{Map, Value};
 
 use super::oci::HISTORY;
@@ -43,6 +43,12 @@ pub struct SmartosOptions {
     pub owner: Option<Uuid>,
     /// `homepage`
     pub homepage: Option<String>,
+    /// `description`
+    pub description: Option<String>,
+    /// `os`, instead of what the platform makes of it.
+    pub os: Option<ImageOs>,
+    /// `type`, instead of what `os` makes of it.
+    pub image_type: Option<ImageType>,
     /// Further `tags`: `true`, `false` and numbers become what they look like, the rest strings.
     pub tags: Vec<(String, String)>,
 }
@@ -124,8 +130,9 @@ pub fn to_manifest(image: &Image, payload: Payload, options: &SmartosOptions, ct
     {
         manifest.set("published_at", created);
     }
-    kind(&mut manifest, image, payload);
-    if is_new && let Some(text) = note(image, DESCRIPTION) {
+    kind(&mut manifest, image, payload, options);
+    let described = || note(image, DESCRIPTION).filter(|_| is_new);
+    if let Some(text) = options.description.as_deref().or_else(described) {
         manifest.set("description", text.chars().take(10_240).collect::<String>());
     }
     let url = options.homepage.clone().or_else(|| said(&manifest, "homepage"));
@@ -166,7 +173,7 @@ fn goos(os: ImageOs) -> Option<&'static str> {
 }
 
 /// `type`, `os` and `requirements`: those of the image's own manifest as far as they still fit what is written.
-fn kind(manifest: &mut Manifest, image: &Image, payload: Payload) {
+fn kind(manifest: &mut Manifest, image: &Image, payload: Payload, options: &SmartosOptions) {
     let brand = note(image, BRAND);
     let platform = image.platform.as_ref().map_or("linux", |p| p.os.as_str());
     let os = match platform {
@@ -183,7 +190,9 @@ fn kind(manifest: &mut Manifest, image: &Image, payload: Payload) {
     let had = manifest.os().ok().flatten();
     // A manifest tells SmartOS from other illumos systems and knows its "other"; a platform does not.
     let os = had.filter(|had| goos(*had).is_none_or(|had| Some(had) == goos(os))).unwrap_or(os);
+    let os = options.os.unwrap_or(os);
     let image_type = match (payload, os) {
+        (Payload::Filesystem, _) if let Some(said) = options.image_type => said,
         (Payload::Volume { .. }, _) => ImageType::Zvol,
         (Payload::Filesystem, ImageOs::Linux) => ImageType::LxDataset,
         (Payload::Filesystem, ImageOs::Smartos | ImageOs::Illumos) => ImageType::ZoneDataset,
@@ -222,6 +231,13 @@ fn kind(manifest: &mut Manifest, image: &Image, payload: Payload) {
     {
         requirements.set("brand", brand);
         manifest.set("requirements", requirements);
+    } else if requirements.get("brand").and_then(Json::as_str) == Some("") {
+        // The word of imgadm for: none, not even the one that goes with the type.
+        requirements.remove("brand");
+        match requirements.is_empty() {
+            true => manifest.remove("requirements"),
+            false => manifest.set("requirements", requirements),
+        }
     }
 }
 

@@ -21,7 +21,7 @@ pub struct ConvertOptions {
     pub compression: Option<Compression>,
     /// Where the root file system lies in a dataset; `None` is told by its looks when reading, top when writing.
     pub placement: Option<Placement>,
-    /// Who is to receive a ZFS stream; `None` is [`Target::OpenZfs`].
+    /// Who is to receive a ZFS stream; `None` is [`Target::OpenZfs`], and for `dataset:` this host.
     pub target: Option<Target>,
     /// A loss is an error, and there is no result then.
     pub strict: bool,
@@ -53,7 +53,18 @@ pub fn convert(
     ctx: &Ctx<'_>,
 ) -> Result<Converted> {
     check(src, dst, options)?;
-    let mut loaded = read(src, &options.selection, options.layers, ctx)?;
+    let loaded = read(src, &options.selection, options.layers, ctx)?;
+    place_and_write(loaded, src, dst, options, ctx)
+}
+
+/// What comes after reading.
+pub(super) fn place_and_write(
+    mut loaded: Loaded,
+    src: &ImageName,
+    dst: &ImageName,
+    options: &ConvertOptions,
+    ctx: &Ctx<'_>,
+) -> Result<Converted> {
     match &mut loaded {
         Loaded::Filesystem(lineage) => {
             placement::place(lineage, src, dst, options.placement, ctx)
@@ -71,7 +82,9 @@ pub fn convert(
     let write = WriteOptions {
         compression: options.compression,
         platform: options.selection.platform.clone(),
-        target: options.target.unwrap_or_default(),
+        target: options
+            .target
+            .unwrap_or_else(|| if dst.is_dataset() { Target::HOST } else { Target::default() }),
         force: false,
         strict: options.strict,
         smartos: options.smartos.clone(),
@@ -82,12 +95,22 @@ pub fn convert(
 }
 
 /// What can be told from names and options alone, before anything is read.
-fn check(src: &ImageName, dst: &ImageName, options: &ConvertOptions) -> Result<()> {
+pub(super) fn check(src: &ImageName, dst: &ImageName, options: &ConvertOptions) -> Result<()> {
     let refuse = |text: &str| Err(Error::usage(text).in_image(dst.to_string()));
     one_pipe(options.selection.origins.iter().chain([src]))?;
-    let to_zfs = matches!(dst, ImageName::Zfs { .. });
+    let to_zfs = matches!(dst, ImageName::Zfs { .. } | ImageName::Dataset { .. });
     if matches!(dst, ImageName::Zfs { pick: Some(_), .. }) {
         return refuse("`#…` picks a snapshot to read; a stream is written to zfs:FILE");
+    }
+    if let ImageName::Dataset { name } = dst {
+        if name.snapshot().is_some() {
+            return refuse(
+                "the snapshots of a dataset that is written are those of the image; leave out `@…`",
+            );
+        }
+        if options.compression.is_some() {
+            return refuse("a dataset is packed as its pool has it; leave out --compress");
+        }
     }
     let one_tree = matches!(
         dst,
@@ -97,14 +120,13 @@ fn check(src: &ImageName, dst: &ImageName, options: &ConvertOptions) -> Result<(
         return refuse("holds one tree and no layers; leave out --layers keep");
     }
     if options.target.is_some() && !to_zfs {
-        return refuse("--target is for ZFS streams written: zfs:FILE");
+        return refuse("--target is for ZFS streams written: zfs:FILE or dataset:POOL/NAME");
     }
     let to_smartos = matches!(dst, ImageName::Smartos { .. });
     if !to_smartos && options.smartos != SmartosOptions::default() {
-        return refuse("--uuid, --name, --version, --owner, --homepage and --tag are for smartos:PATH");
+        return refuse("what a SmartOS manifest is to say (--uuid, --name, --tag …) is for smartos:PATH");
     }
-    let is_dataset = |name: &ImageName| matches!(name, ImageName::Zfs { .. } | ImageName::Smartos { .. });
-    if options.placement.is_some() && !is_dataset(dst) && !is_dataset(src) {
+    if options.placement.is_some() && !dst.is_zfs() && !src.is_zfs() {
         return refuse("--placement is for ZFS streams, and none is read or written here");
     }
     match (dst, options.compression.map(|c| c.codec)) {
@@ -165,6 +187,9 @@ mod tests {
             ("oci:a", "smartos:b", packed(Codec::Zstd), "none, gzip, bzip2 or xz"),
             ("oci:a", "zfs:b", named, "smartos:PATH"),
             ("zfs:-", "tar:b", piped, "standard input"),
+            ("dir:a", "dataset:t/x@s", ConvertOptions::default(), "leave out `@…`"),
+            ("dir:a", "dataset:t/x", packed(Codec::Gzip), "leave out --compress"),
+            ("dataset:t/x", "dataset:t/y", ConvertOptions::default(), ""),
         ];
         for (src, dst, options, want) in cases {
             let got = check(&src.parse().unwrap(), &dst.parse().unwrap(), &options);

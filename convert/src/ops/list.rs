@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use aurora_formats::model::EntryPath;
 
-use super::placement::is_dataset;
 use super::{Selection, json_line, json_string, one_pipe, read_lifted};
 use crate::lineage::{Layers, Loaded};
 use crate::names::ImageName;
@@ -64,7 +63,7 @@ impl LayerRow {
 pub fn list(name: &ImageName, request: &ListRequest, ctx: &Ctx<'_>) -> Result<Listing> {
     one_pipe(request.selection.origins.iter().chain([name]))?;
     let layers = if request.layer.is_some() { Layers::Keep } else { Layers::Squash };
-    if request.placement.is_some() && !is_dataset(name) {
+    if request.placement.is_some() && !name.is_zfs() {
         return Err(
             Error::usage("--placement is for ZFS streams and SmartOS images").in_image(name.to_string())
         );

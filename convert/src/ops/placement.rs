@@ -21,12 +21,7 @@ pub(super) fn lift(
 ) -> Result<()> {
     let Some(last) = lineage.steps.last() else { return Ok(()) };
     let found = || wanted.unwrap_or_else(|| place::detect(&last.tree));
-    if is_dataset(src) && found() == Placement::Root { up(lineage, ctx) } else { Ok(()) }
-}
-
-/// Whether images of this form are trees of datasets.
-pub(super) fn is_dataset(name: &ImageName) -> bool {
-    matches!(name, ImageName::Zfs { .. } | ImageName::Smartos { .. })
+    if src.is_zfs() && found() == Placement::Root { up(lineage, ctx) } else { Ok(()) }
 }
 
 /// Places all trees. `wanted` is where the root file system lies in the dataset: of the result if that is a ZFS
@@ -40,10 +35,10 @@ pub(super) fn place(
     ctx: &Ctx<'_>,
 ) -> Result<()> {
     let Some(last) = lineage.steps.last() else { return Ok(()) };
-    if !is_dataset(dst) {
+    if !dst.is_zfs() {
         return lift(lineage, src, wanted, ctx);
     }
-    let found = || if is_dataset(src) { place::detect(&last.tree) } else { Placement::Top };
+    let found = || if src.is_zfs() { place::detect(&last.tree) } else { Placement::Top };
     let wanted = match dst {
         ImageName::Smartos { .. } => wanted.or(Some(Placement::Root)),
         _ => wanted,

@@ -1,6 +1,7 @@
 //! Writers: one file a format, each from a [`Loaded`] image to bytes. A half-written result never bears its
 //! final name.
 
+pub mod dataset;
 pub mod dir;
 pub mod oci;
 pub mod qcow2;
@@ -65,6 +66,12 @@ pub enum Target {
     Illumos,
 }
 
+impl Target {
+    /// This host: what it receives itself.
+    pub const HOST: Self =
+        if cfg!(any(target_os = "illumos", target_os = "solaris")) { Self::Illumos } else { Self::OpenZfs };
+}
+
 /// What was written.
 #[derive(Debug, Clone, Default)]
 pub struct Outcome {
@@ -79,6 +86,7 @@ pub fn write(loaded: &Loaded, name: &ImageName, options: &WriteOptions, ctx: &Ct
         (ImageName::Zfs { file, .. }, Loaded::Volume(volume)) => {
             zfs::write_volume(volume, file, options, ctx)
         }
+        (ImageName::Dataset { name }, _) => dataset::write(loaded, name, options, ctx),
         (ImageName::Smartos { path }, _) => smartos::write(loaded, path, options, ctx),
         (ImageName::Qcow2 { file }, Loaded::Volume(volume)) => qcow2::write(volume, file, options, ctx),
         (ImageName::Raw { file }, Loaded::Volume(volume)) => raw::write(volume, file, options, ctx),
@@ -86,7 +94,7 @@ pub fn write(loaded: &Loaded, name: &ImageName, options: &WriteOptions, ctx: &Ct
             Err(ErrorKind::Unsupported("a root file system is no disk".into()).into())
         }
         (_, Loaded::Volume(_)) => Err(ErrorKind::Unsupported(
-            "a disk has no files; write it to raw:, qcow2:, zfs: or smartos:".into(),
+            "a disk has no files; write it to raw:, qcow2:, zfs:, dataset: or smartos:".into(),
         )
         .into()),
         (ImageName::Tar { file }, Loaded::Filesystem(lineage)) => tar::write(lineage, file, options, ctx),

@@ -35,7 +35,7 @@ pub fn read(path: &Path, options: &ReadOptions, ctx: &Ctx<'_>) -> Result<Loaded>
 
 /// The digest of the tar that the tree makes: what its diffID is once it is a layer. What a tar can't hold is
 /// lost there and not here, so it is not told.
-fn diff_id(tree: &Tree, ctx: &Ctx<'_>) -> Result<Digest> {
+pub(crate) fn diff_id(tree: &Tree, ctx: &Ctx<'_>) -> Result<Digest> {
     let aside = Ctx::new(ctx.options.clone(), &NoProgress, ctx.cancel);
     let mut out = HashingWriter::new(std::io::sink(), Algorithm::Sha256);
     sink::tar::write_tree(tree, &mut out, &aside)?;

@@ -1,6 +1,7 @@
 //! Readers: one file a format, each from bytes to a [`Loaded`] image.
 
 mod counted;
+pub mod dataset;
 pub mod dir;
 pub mod ingest;
 pub mod oci;
@@ -38,6 +39,7 @@ pub fn read(name: &ImageName, options: &ReadOptions, ctx: &Ctx<'_>) -> Result<Lo
         ImageName::Raw { file } => raw::read(file, options, ctx),
         ImageName::Qcow2 { file } => qcow2::read(file, options, ctx),
         ImageName::Smartos { path } => smartos::read(path, options, ctx),
+        ImageName::Dataset { name } => dataset::read(name, options, ctx),
     };
     read.map_err(|e| e.in_image(name.to_string()))
 }

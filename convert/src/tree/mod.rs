@@ -2,6 +2,7 @@
 
 mod apply;
 mod diff;
+pub mod exclude;
 pub(crate) mod ids;
 mod inode;
 mod listing;

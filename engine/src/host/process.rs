@@ -180,16 +180,14 @@ mod tests {
         let host = HostPrograms;
         assert_eq!(host.run(&sh("echo $LC_ALL; cat")).unwrap(), b"C\n");
         let failed = host.run(&sh("echo out; echo why >&2; exit 3")).unwrap_err();
-        assert_eq!(
-            failed.to_string(),
-            "`sh -c echo out; echo why >&2; exit 3` failed (exit status: 3): why"
-        );
+        assert_eq!(failed.to_string(), "`sh -c echo out; echo why >&2; exit 3` failed (exit status: 3): why");
         let missing = host.run(&CommandLine::new("no-such-program-of-aurora", &[])).unwrap_err();
         assert!(missing.is_missing_program() && !failed.is_missing_program(), "{missing}");
         let much = host.run(&sh("yes")).unwrap_err();
         assert!(matches!(much, CommandError::TooMuch { limit: MAX_OUTPUT, .. }), "{much}");
-        let CommandError::Failed { stderr, .. } =
-            host.run(&sh("i=0; while [ $i -lt 3000 ]; do echo line$i >&2; i=$((i+1)); done; exit 1")).unwrap_err()
+        let CommandError::Failed { stderr, .. } = host
+            .run(&sh("i=0; while [ $i -lt 3000 ]; do echo line$i >&2; i=$((i+1)); done; exit 1"))
+            .unwrap_err()
         else {
             panic!("it fails")
         };

@@ -140,7 +140,9 @@ mod tests {
     fn every_verb_has_its_arguments() {
         let host = Recorded::new(|line| match line {
             "zfs list -H -p -d 1 -t filesystem,volume,snapshot -o name,type,mountpoint,origin,guid t/a b" => {
-                Answer::output("t/a b\tfilesystem\t/t/a b\tt/x@final\t7\nt/a b@s\tsnapshot\t-\t-\t18446744073709551615\n")
+                Answer::output(
+                    "t/a b\tfilesystem\t/t/a b\tt/x@final\t7\nt/a b@s\tsnapshot\t-\t-\t18446744073709551615\n",
+                )
             }
             "zfs send -i t/x@final t/a@s" => Answer::output("stream"),
             "zfs rename t/a t/b" => Answer::failure("no"),
@@ -188,7 +190,9 @@ mod tests {
 
     #[test]
     fn what_is_not_understood_is_told() {
-        for text in ["t\tfilesystem\t-\t-\tx\n", "t\tbookmark\t-\t-\t1\n", "t\tvolume\n", "t\tvolume\t-\t-\t1\t2\n"] {
+        for text in
+            ["t\tfilesystem\t-\t-\tx\n", "t\tbookmark\t-\t-\t1\n", "t\tvolume\n", "t\tvolume\t-\t-\t1\t2\n"]
+        {
             let host = Recorded::new(move |_| Answer::output(text));
             let error = Zfs::new(&host).list("t").unwrap_err();
             assert!(matches!(error, CommandError::Output { .. }), "{error}");

@@ -5,6 +5,7 @@
 //! them are whole, manifests after streams and origins before what builds on them, so that what has a name can be
 //! installed.
 
+mod increment;
 mod output;
 mod paths;
 
@@ -13,9 +14,10 @@ use std::path::Path;
 use aurora_engine::codec::{Codec, Compression};
 use aurora_engine::fs;
 use aurora_formats::smartos::{
-    FileCompression, ImageFile, Json, Manifest, Object, Profile, Uuid, to_iso, validate,
+    FileCompression, ImageFile, ImageType, Json, Manifest, Object, Profile, Uuid, to_iso, validate,
 };
 
+pub(crate) use self::increment::{Increment, write_increment};
 use self::output::{Finished, Output};
 use self::paths::Paths;
 use crate::image::smartos::{Payload, default_uuid, layer_uuid, to_manifest};
@@ -44,6 +46,7 @@ const INHERITED: &[&str] = &[
 /// Writes an image.
 pub fn write(loaded: &Loaded, path: &Path, options: &WriteOptions, ctx: &Ctx<'_>) -> Result<Outcome> {
     let compression = compression(options)?;
+    check_type(loaded, options)?;
     let chain = match loaded {
         Loaded::Volume(volume) => states(volume),
         Loaded::Filesystem(_) => Vec::new(),
@@ -73,14 +76,7 @@ pub fn write(loaded: &Loaded, path: &Path, options: &WriteOptions, ctx: &Ctx<'_>
             let mut output = Output::create(paths.file(number), packing, ctx)?;
             stream(&mut output)?;
             let done = output.finish()?;
-            let file = ImageFile {
-                sha1: Some(done.sha1.to_string()),
-                size: Some(done.size),
-                compression: Some(compression),
-                dataset_guid: Some(guid),
-                ..ImageFile::default()
-            };
-            manifests[number].set("files", vec![file.to_json()]);
+            promise(&mut manifests[number], &done, compression, guid);
             finished.push(done);
             Ok(())
         };
@@ -90,6 +86,33 @@ pub fn write(loaded: &Loaded, path: &Path, options: &WriteOptions, ctx: &Ctx<'_>
     }
     options.may_commit(ctx)?;
     commit(&paths, &manifests, finished)
+}
+
+/// What the manifest says of its file.
+fn promise(manifest: &mut Manifest, done: &Finished, compression: FileCompression, guid: u64) {
+    let file = ImageFile {
+        sha1: Some(done.sha1.to_string()),
+        size: Some(done.size),
+        compression: Some(compression),
+        dataset_guid: Some(guid),
+        ..ImageFile::default()
+    };
+    manifest.set("files", vec![file.to_json()]);
+}
+
+/// A type that was asked for must be one of what is written.
+fn check_type(loaded: &Loaded, options: &WriteOptions) -> Result<()> {
+    let (allowed, what): (&[ImageType], _) = match loaded {
+        Loaded::Volume(_) => (&[ImageType::Zvol], "a disk is of the type zvol"),
+        Loaded::Filesystem(_) => (
+            &[ImageType::ZoneDataset, ImageType::LxDataset, ImageType::Other],
+            "a root file system is of the type zone-dataset, lx-dataset or other",
+        ),
+    };
+    match options.smartos.image_type {
+        Some(said) if !allowed.contains(&said) => Err(Error::usage(format!("{what}, not {said}"))),
+        _ => Ok(()),
+    }
 }
 
 fn commit(paths: &Paths, manifests: &[Manifest], finished: Vec<Finished>) -> Result<Outcome> {

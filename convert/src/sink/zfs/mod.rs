@@ -10,6 +10,7 @@ mod identity;
 mod incremental;
 mod output;
 mod record;
+mod relabel;
 mod target;
 mod volume;
 
@@ -19,29 +20,56 @@ pub(crate) use self::apart::{write_apart, write_volumes_apart};
 use self::identity::Identity;
 use self::incremental::State;
 use self::output::Output;
-use crate::lineage::{Lineage, Volume};
+pub(crate) use self::relabel::relabel;
+use crate::lineage::{Lineage, Loaded, Volume};
 use crate::names::FileName;
-use crate::sink::{Outcome, WriteOptions};
+use crate::sink::{Outcome, Target, WriteOptions};
 use crate::{Ctx, ErrorKind, Loss, LossKind, Result};
 
 /// Writes an image: every step of the lineage becomes a snapshot.
 pub fn write(lineage: &Lineage, file: &FileName, options: &WriteOptions, ctx: &Ctx<'_>) -> Result<Outcome> {
+    write_lineage(lineage, options.target, || Output::create(file, options, ctx), ctx)
+}
+
+/// Writes an image to whoever reads it at the other end; the caller sees to it that it is whole or not there.
+pub(crate) fn write_over(
+    loaded: &Loaded,
+    target: Target,
+    writer: &mut dyn std::io::Write,
+    name: &str,
+    ctx: &Ctx<'_>,
+) -> Result<Outcome> {
+    match loaded {
+        Loaded::Filesystem(lineage) => {
+            write_lineage(lineage, target, || Ok(Output::over(writer, name, ctx)), ctx)
+        }
+        Loaded::Volume(volume) => write_states(volume, || Ok(Output::over(writer, name, ctx)), ctx),
+    }
+}
+
+/// The output is opened when nothing about the image itself can fail any more.
+fn write_lineage<'a>(
+    lineage: &Lineage,
+    target: Target,
+    open: impl FnOnce() -> Result<Output<'a>>,
+    ctx: &Ctx<'_>,
+) -> Result<Outcome> {
     lose_description(&lineage.image, ctx);
     let count = lineage.steps.len();
-    let identities = identity::of_lineage(lineage, options.target);
+    let identities = identity::of_lineage(lineage, target);
     for (number, step) in lineage.steps.iter().enumerate() {
-        target::check(&step.tree, options.target, ctx)
+        target::check(&step.tree, target, ctx)
             .map_err(|e| e.in_layer(number + 1, count, step.chain_id.to_string()))?;
     }
 
     ctx.progress.phase("writing stream");
-    let mut output = Output::create(file, options, ctx)?;
+    let mut output = open()?;
     open_package(&identities, incremental::FEATURES, &mut output)?;
     let mut before: Option<(State<'_>, u64)> = None;
     for ((step, identity), number) in lineage.steps.iter().zip(&identities).zip(1..) {
         let of_step = |e: crate::Error| e.in_layer(number, count, step.chain_id.to_string());
         let old = before.as_ref().map(|(state, _)| state);
-        let state = State::new(&step.tree, old, number as u64, options.target).map_err(of_step)?;
+        let state = State::new(&step.tree, old, number as u64, target).map_err(of_step)?;
         incremental::write(
             &state,
             before.as_ref().map(|(old, guid)| (old, *guid)),
@@ -63,6 +91,14 @@ pub fn write_volume(
     options: &WriteOptions,
     ctx: &Ctx<'_>,
 ) -> Result<Outcome> {
+    write_states(volume, || Output::create(file, options, ctx), ctx)
+}
+
+fn write_states<'a>(
+    volume: &Volume,
+    open: impl FnOnce() -> Result<Output<'a>>,
+    ctx: &Ctx<'_>,
+) -> Result<Outcome> {
     lose_description(&volume.image, ctx);
     let mut chain = vec![volume];
     while let Some(base) = chain.last().and_then(|last| last.base.as_deref()) {
@@ -73,7 +109,7 @@ pub fn write_volume(
     let identities = identity::of_volumes(&chain, ctx)?;
 
     ctx.progress.phase("writing stream");
-    let mut output = Output::create(file, options, ctx)?;
+    let mut output = open()?;
     open_package(&identities, 0, &mut output)?;
     for (at, (state, identity)) in chain.iter().zip(&identities).enumerate() {
         let before = at.checked_sub(1).map(|base| (chain[base], identities[base].guid));

@@ -13,7 +13,8 @@ use crate::source::zfs::{SubstreamInfo, survey};
 use crate::{Ctx, Error, ErrorKind, Result};
 
 /// Features of streams that a SmartOS `zfs receive` does not take. (`docs/smartos-images.md` §14.)
-const REFUSED: &[&str] = &["zstd", "redacted", "switch-to-large-blocks", "longname", "large-microzap"];
+pub(crate) const REFUSED: &[&str] =
+    &["zstd", "redacted", "switch-to-large-blocks", "longname", "large-microzap"];
 
 /// Something that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use aurora_formats::smartos::{ImageType, Manifest, SmartosError, Uuid};
 
+pub(crate) use check::REFUSED;
 pub use check::{Checked, Finding, check};
 
 use self::library::{Entry, Library};

@@ -10,10 +10,9 @@ use aurora_formats::zfs::parse::{self, Record};
 use aurora_formats::zfs::record::{Begin, Header};
 
 use super::apply::{Applier, Referred};
-use super::input::Records;
+use super::input::{Input, Records};
 use super::objects::{Object, ObjectSet};
 use super::pick::{Pick, split};
-use crate::names::FileName;
 use crate::{Ctx, Loss, LossKind, Result};
 
 /// Names listed when the one wanted is not there.
@@ -76,8 +75,8 @@ impl History {
     }
 
     /// Reads one input to its end. The snapshot that was picked; the last one of all for [`Pick::All`].
-    pub(super) fn load(&mut self, file: &FileName, pick: &Pick, ctx: &Ctx<'_>) -> Result<usize> {
-        let mut records = Records::open(file, ctx)?;
+    pub(super) fn load(&mut self, input: &Input, pick: &Pick, ctx: &Ctx<'_>) -> Result<usize> {
+        let mut records = Records::open(input, ctx)?;
         let mut reading = Reading { pick, first: Vec::new(), names: Vec::new(), is_found: false };
         while let Some(record) = records.next()? {
             match &record.header {

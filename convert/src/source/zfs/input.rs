@@ -11,7 +11,7 @@ use aurora_formats::zfs::ZfsError;
 use aurora_formats::zfs::parse::{Parser, Record};
 use aurora_formats::zfs::record::{Endian, Header, RECORD_LEN};
 
-use crate::names::FileName;
+use crate::names::{FileName, ImageName};
 use crate::source::counted::Counted;
 use crate::{Counter, Ctx, Error, Result};
 
@@ -19,6 +19,52 @@ use crate::{Counter, Ctx, Error, Result};
 const PIECE: usize = 256 << 10;
 /// Progress is told once for so many bytes.
 const REPORT: u64 = 1 << 20;
+
+/// Where a stream comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Input {
+    /// A file or a pipe.
+    File(FileName),
+    /// `zfs send` of this host: a snapshot, whole or upon another one.
+    Sent {
+        /// `POOL/NAME@SNAP`
+        from: Option<String>,
+        /// `POOL/NAME@SNAP`
+        snapshot: String,
+    },
+}
+
+impl Input {
+    /// The streams of an image that others build on, base first; `None` where it is of another form.
+    pub(super) fn of_origin(origin: &ImageName) -> Result<Option<Vec<Self>>> {
+        Ok(match origin {
+            ImageName::Zfs { file, .. } => Some(vec![Self::File(file.clone())]),
+            ImageName::Dataset { name } => match name.snapshot() {
+                None => {
+                    let text = format!("an origin is a snapshot, not what is still changing: {origin}");
+                    return Err(Error::usage(text));
+                }
+                Some(snapshot) => Some(Self::chain(name.dataset(), name.from(), snapshot)),
+            },
+            _ => None,
+        })
+    }
+
+    /// A snapshot whole, and then what changed up to another one.
+    pub(crate) fn chain(dataset: &str, from: Option<&str>, snapshot: &str) -> Vec<Self> {
+        let full = |snapshot: &str| format!("{dataset}@{snapshot}");
+        let base = from.map(|from| Self::Sent { from: None, snapshot: full(from) });
+        base.into_iter().chain([Self::Sent { from: from.map(full), snapshot: full(snapshot) }]).collect()
+    }
+
+    fn name(&self) -> String {
+        match self {
+            Self::File(FileName::Pipe) => "standard input".to_owned(),
+            Self::File(FileName::Path(path)) => path.display().to_string(),
+            Self::Sent { snapshot, .. } => format!("zfs send {snapshot}"),
+        }
+    }
+}
 
 /// Where payloads stay.
 enum Store {
@@ -42,16 +88,27 @@ pub(super) struct Records<'a, 'c> {
 
 impl<'a, 'c> Records<'a, 'c> {
     /// Opens a stream, packed or not.
-    pub(super) fn open(file: &FileName, ctx: &'a Ctx<'c>) -> Result<Self> {
-        let (name, opened) = match file {
-            FileName::Pipe => ("standard input".to_owned(), fs::stdin()),
-            FileName::Path(path) => (path.display().to_string(), fs::open_input(path)),
-        };
+    pub(super) fn open(input: &Input, ctx: &'a Ctx<'c>) -> Result<Self> {
+        let name = input.name();
         let fault = |e| Error::io(name.clone(), e);
-        let mut input = opened.map_err(fault)?;
-        let is_whole = fs::is_regular(&input).map_err(fault)? && input.stream_position().map_err(fault)? == 0;
-        let again = if is_whole { Some(input.try_clone().map_err(fault)?) } else { None };
-        let (counted, stored) = Counted::new(fs::Stoppable::new(input, ctx.cancel.flag()));
+        let mut again = None;
+        let opened: Box<dyn Read + Send> = match input {
+            Input::Sent { from, snapshot } => ctx.zfs().send(from.as_deref(), snapshot)?,
+            Input::File(file) => {
+                let opened = match file {
+                    FileName::Pipe => fs::stdin(),
+                    FileName::Path(path) => fs::open_input(path),
+                };
+                let mut opened = opened.map_err(fault)?;
+                let is_whole =
+                    fs::is_regular(&opened).map_err(fault)? && opened.stream_position().map_err(fault)? == 0;
+                if is_whole {
+                    again = Some(opened.try_clone().map_err(fault)?);
+                }
+                Box::new(fs::Stoppable::new(opened, ctx.cancel.flag()))
+            }
+        };
+        let (counted, stored) = Counted::new(opened);
         let (codec, reader) = codec::reader(Box::new(counted), ctx.options.max_decoded).map_err(fault)?;
         let body: Option<Body> = match again {
             Some(file) => Some(Arc::new(FileBody::new(file).map_err(fault)?)),

@@ -25,13 +25,15 @@ use aurora_formats::zfs::format::objset;
 
 pub use survey::{SubstreamInfo, survey};
 
+pub(crate) use self::input::Input;
+
 use self::dataset::{Data, Filesystem};
 use self::history::History;
 use self::pick::Pick;
 use self::walk::{Below, Walked};
 use crate::image::Image;
 use crate::lineage::{Layers, Lineage, Loaded, Snapshot, Step, Volume};
-use crate::names::{FileName, ImageName};
+use crate::names::FileName;
 use crate::source::ReadOptions;
 use crate::{Ctx, Error, ErrorKind, Result};
 
@@ -41,15 +43,31 @@ const MAX_VOLUME_STEPS: usize = 1000;
 /// Reads a snapshot. Which one of a package `pick` says, as `DATASET@SNAP`, `@SNAP` or `DATASET`; else it is the
 /// last one of the first dataset. Increments build on `options.origins` and on what the input itself holds.
 pub fn read(file: &FileName, pick: Option<&str>, options: &ReadOptions, ctx: &Ctx<'_>) -> Result<Loaded> {
+    read_inputs(&[Input::File(file.clone())], pick, options, ctx)
+}
+
+/// As [`read`], of streams that build on each other, base first; the last is the one that is picked from.
+pub(crate) fn read_inputs(
+    inputs: &[Input],
+    pick: Option<&str>,
+    options: &ReadOptions,
+    ctx: &Ctx<'_>,
+) -> Result<Loaded> {
     let keeps_all = options.layers == Layers::Keep;
     let mut history = History::new(keeps_all);
     for origin in &options.origins {
-        let ImageName::Zfs { file, .. } = origin else {
+        let Some(below) = Input::of_origin(origin)? else {
             return Err(Error::usage(format!("an origin of a ZFS stream must be one as well: {origin}")));
         };
-        history.load(file, &Pick::All, ctx).map_err(|e| e.in_image(origin.to_string()))?;
+        for input in &below {
+            history.load(input, &Pick::All, ctx).map_err(|e| e.in_image(origin.to_string()))?;
+        }
     }
-    let top = history.load(file, &Pick::parse(pick), ctx)?;
+    let (top, below) = inputs.split_last().ok_or(ZfsError::EmptyPackage)?;
+    for input in below {
+        history.load(input, &Pick::All, ctx)?;
+    }
+    let top = history.load(top, &Pick::parse(pick), ctx)?;
     let mut chain = history.chain(top);
     if !keeps_all {
         chain.drain(..chain.len() - 1);
@@ -128,6 +146,6 @@ fn timestamp(secs: u64) -> Timestamp {
 }
 
 /// A snapshot was born without layers. Its guid names it as well as a chainID would: the digest of this text.
-fn chain_id(guid: u64) -> Digest {
+pub(crate) fn chain_id(guid: u64) -> Digest {
     Digest::sha256(format!("aurora: ZFS snapshot with guid {guid:016x}").as_bytes())
 }

@@ -7,7 +7,7 @@ use aurora_formats::zfs::format::objset;
 use aurora_formats::zfs::parse;
 use aurora_formats::zfs::record::{Endian, Header, RECORD_LEN};
 
-use super::input::Records;
+use super::input::{Input, Records};
 use crate::names::FileName;
 use crate::{Ctx, Result};
 
@@ -49,7 +49,7 @@ pub struct SubstreamInfo {
 
 /// Reads a whole input, checks its structure and all its checksums, and tells what it holds.
 pub fn survey(file: &FileName, ctx: &Ctx<'_>) -> Result<Vec<SubstreamInfo>> {
-    let mut records = Records::open(file, ctx)?;
+    let mut records = Records::open(&Input::File(file.clone()), ctx)?;
     let mut found: Vec<SubstreamInfo> = Vec::new();
     let mut in_package = false;
     while let Some(record) = records.next()? {
