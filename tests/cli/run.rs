@@ -12,11 +12,17 @@ pub(crate) fn imageadm() -> Command {
 
 /// Runs it to its end in a directory, with temporary files in another one that must be empty afterwards.
 pub(crate) fn run_in(dir: &Path, args: &[&str]) -> Done {
+    run_with(dir, args, &[])
+}
+
+/// The same with other surroundings.
+fn run_with(dir: &Path, args: &[&str], env: &[(&str, &str)]) -> Done {
     let temp = tempfile::tempdir().expect("a temporary directory can be made");
     let output = imageadm()
         .args(args)
         .current_dir(dir)
         .env("TMPDIR", temp.path())
+        .envs(env.iter().copied())
         .output()
         .expect("the program was built with this test");
     let left = names(temp.path());
@@ -130,6 +136,11 @@ impl Sample {
     #[track_caller]
     pub(crate) fn run(&self, args: &[&str]) -> Done {
         run_in(self.path(), args)
+    }
+
+    #[track_caller]
+    pub(crate) fn run_with(&self, args: &[&str], env: &[(&str, &str)]) -> Done {
+        run_with(self.path(), args, env)
     }
 
     /// Names beside `tree`.
