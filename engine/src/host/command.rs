@@ -48,7 +48,7 @@ pub enum CommandError {
         line: CommandLine,
         /// Exit status or signal.
         status: String,
-        /// The last of what it said on standard error, without the line end.
+        /// The last of what it said on standard error, its lines joined by semicolons.
         stderr: String,
     },
     /// It printed more than is believed.

@@ -70,7 +70,7 @@ listing /tank/vm two
 imageadm convert dataset:tank/vm@one tar:out/one.tar
 
 # What fails leaves nothing.
-status() { set +e; "$@" >/dev/null 2>out/last.err; echo "$? $(head -1 out/last.err)" >>out/failures; set -e; }
+status() { set +e; "$@" >/dev/null 2>out/last.err; printf '%s %s\n' "$?" "$(head -1 out/last.err)" >>out/failures; set -e; }
 status imageadm pack dataset:tank/none smartos:out/none
 status imageadm convert dataset:tank/vm@three tar:out/three.tar
 status imageadm convert dir:/tank/vm/root dataset:tank/copy

@@ -190,10 +190,11 @@ mod tests {
         damaged[middle] ^= 1;
         let (package, volume, zstd) = (corpus("repl-R-s2"), corpus("vol8k-i"), corpus("comp-zstd-c"));
         let of = |bytes: &[u8]| (begin(bytes).from_guid, begin(bytes).to_guid);
-        let cases: [(&[u8], (u64, u64), &str); 8] = [
+        let cases: [(&[u8], (u64, u64), &str); 9] = [
             (&bytes, (1, guids.1), "not from 1 to"),
-            (&bytes[..bytes.len() - 400], guids, "END"),
-            (&bytes[..bytes.len() - 5], guids, ""),
+            (&bytes[..bytes.len() - RECORD_LEN], guids, "END"),
+            (&bytes[..bytes.len() - 400], guids, "cut off"),
+            (&bytes[..bytes.len() - 5], guids, "cut off"),
             (&[&bytes[..], &bytes[..]].concat(), guids, "several snapshots"),
             (&damaged, guids, "checksum"),
             (&package, guids, "several snapshots"),
