@@ -110,7 +110,8 @@ impl<'a> Ctx<'a> {
     /// With nothing lost yet.
     pub fn new(options: Options, progress: &'a dyn Progress, cancel: &'a Cancel) -> Self {
         let spools = SpoolBudget::new(options.memory / 2, &options.temp_dir);
-        Self { options, progress, cancel, spools, programs: Arc::new(HostPrograms), losses: Mutex::default() }
+        let programs = Arc::new(HostPrograms::new(cancel.flag()));
+        Self { options, progress, cancel, spools, programs, losses: Mutex::default() }
     }
 
     /// With other programs than the host's: tests record what is asked of them.

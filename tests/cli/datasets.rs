@@ -1,8 +1,11 @@
 //! Datasets of this host, by way of a `zfs` that is a script: it serves streams of the corpus and keeps what it is fed.
 
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
-use crate::run::{Done, Sample};
+use crate::run::{Done, Sample, imageadm};
 
 /// `inc@a` is a full stream and `inc@b` an increment upon it; `tank/clone` is a clone of the former. What is asked goes
 /// to `log`, what is received to `received`; a verb in the file `fail` fails, after it has said half of what it says.
@@ -41,6 +44,11 @@ send)
     if [ "$(cat "$here/fail" 2>/dev/null)" = send ]; then
         gunzip -c "$CORPUS/$file.zfs.gz" | head -c 400000
         fails send
+    fi
+    if [ "$(cat "$here/fail" 2>/dev/null)" = hang ]; then
+        gunzip -c "$CORPUS/$file.zfs.gz" | head -c 400000
+        echo >"$here/hanging"
+        exec sleep 1000
     fi
     gunzip -c "$CORPUS/$file.zfs.gz";;
 receive)
@@ -165,6 +173,33 @@ fn a_temporary_snapshot_is_gone_whatever_happens() {
     host.fail("list");
     host.run(&["ls", "dataset:tank/plain"]).exits(1).says("injected");
     assert_eq!(host.names(), ["one", "tar", "two"]);
+}
+
+#[test]
+fn a_signal_does_not_wait_for_a_silent_program() {
+    let host = Host::new();
+    host.fail("hang");
+    let path = format!(
+        "{}:{}",
+        host.sample.join("bin").display(),
+        std::env::var("PATH").expect("tests have a PATH")
+    );
+    let mut child = imageadm()
+        .args(["convert", "dataset:tank/plain", "zfs:out"])
+        .current_dir(host.sample.path())
+        .envs([("PATH", &path), ("CORPUS", &corpus())])
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the program was built with this test");
+    while !host.sample.join("bin/hanging").exists() {
+        assert_eq!(child.try_wait().expect("it is ours"), None, "it waits for zfs");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let kill = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    assert!(kill.expect("there is a kill").success());
+    assert_eq!(child.wait().expect("it is ours").signal(), Some(2));
+    assert_eq!(host.log().last().map(String::as_str), Some("destroy tank/plain@TEMP"));
+    assert_eq!(host.names(), [""; 0]);
 }
 
 #[test]

@@ -186,6 +186,7 @@ fn an_increment_is_the_systems_stream_under_the_images_name() {
 
     pack("smartos:deep", &["--max-origin-depth", "0"]).exits(1).says("--max-origin-depth");
     pack("smartos:x", &["--exclude", "a"]).exits(2).says("--exclude");
+    pack("smartos:x", &["--type", "zvol"]).exits(2).says("not zvol");
     pack("smartos:x", &["--layers", "keep"]).exits(2).says("leave out --layers keep");
     host.run(&["pack", "-i", "dataset:tank/plain", "smartos:x"]).exits(2).says("no clone of an image");
     // Without a manifest its name tells which image it is.

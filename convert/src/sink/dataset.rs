@@ -111,3 +111,78 @@ impl Drop for Partial<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use aurora_engine::digest::Digest;
+    use aurora_engine::host::{Answer, Recorded};
+    use aurora_formats::model::Metadata;
+
+    use super::*;
+    use crate::image::Image;
+    use crate::lineage::{Lineage, Step};
+    use crate::tree::Tree;
+    use crate::{Cancel, NoProgress, Options};
+
+    /// A pool that has `tank/there`; `fails` is the beginning of a command.
+    fn host(fails: &'static str) -> Recorded {
+        Recorded::new(move |line| match line {
+            _ if !fails.is_empty() && line.starts_with(fails) => Answer::failure("injected"),
+            _ if line.ends_with(" tank/there") => Answer::output("tank/there\tvolume\t-\t-\t1\n"),
+            _ if line.starts_with("zfs list") => Answer::failure("cannot open: dataset does not exist"),
+            _ => Answer::default(),
+        })
+    }
+
+    fn run(host: &Recorded, name: &str, strict: bool) -> Result<Outcome> {
+        let cancel = Cancel::default();
+        let ctx = Ctx::new(Options::new(std::env::temp_dir()), &NoProgress, &cancel)
+            .with_programs(Arc::new(host.clone()));
+        if strict {
+            ctx.lose(Loss { path: None, kind: LossKind::Config, detail: "something".into() });
+        }
+        let tree = Arc::new(Tree::new(Metadata::default()));
+        let chain_id = Digest::sha256(b"");
+        let step = Step { tree, chain_id, snapshot: None, created: None, created_by: None };
+        let loaded = Loaded::Filesystem(Lineage { image: Image::default(), steps: vec![step] });
+        let options = WriteOptions { strict, ..WriteOptions::default() };
+        write(&loaded, &DatasetName::parse(name.as_bytes()).unwrap(), &options, &ctx)
+    }
+
+    /// What was asked after the two `zfs list`, without the digits of the temporary name.
+    fn asked(host: &Recorded) -> Vec<String> {
+        let plain = |word: &str| word.split("aurora-").next().unwrap_or_default().to_owned();
+        host.log()[2..].iter().map(|line| line.split(' ').map(plain).collect::<Vec<_>>().join(" ")).collect()
+    }
+
+    #[test]
+    fn a_dataset_is_whole_or_destroyed() {
+        let (receive, rename) = ("zfs receive -u tank/x-partial-", "zfs rename tank/x-partial- tank/x");
+        let (destroy, killed) = ("zfs destroy -r tank/x-partial-", "killed: zfs receive -u tank/x-partial-");
+        let all = host("");
+        let outcome = run(&all, "tank/x", false).unwrap();
+        assert!(outcome.facts.contains(&("snapshot".into(), "tank/x@final".into())), "{:?}", outcome.facts);
+        assert_eq!(asked(&all), [receive, rename]);
+        assert!(all.received().len() > 312);
+        for (fails, strict, want) in [
+            ("zfs receive", false, &[receive, destroy][..]),
+            ("zfs rename", false, &[receive, rename, destroy]),
+            ("", true, &[receive, killed, destroy]),
+        ] {
+            let host = host(fails);
+            assert!(run(&host, "tank/x", strict).is_err());
+            assert_eq!(asked(&host), want, "{fails}");
+        }
+    }
+
+    #[test]
+    fn what_is_there_stays() {
+        let host = host("");
+        let error = run(&host, "tank/there", false).unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::Exists(_)), "{error}");
+        assert_eq!(host.log().len(), 1);
+        assert!(matches!(run(&host, "tank", false).unwrap_err().kind(), ErrorKind::Usage(_)));
+    }
+}

@@ -3,13 +3,26 @@
 use std::io::{self, Read, Write};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::thread::JoinHandle;
 
 use super::{CommandError, CommandLine, Input, MAX_OUTPUT, MAX_STDERR, Programs};
+use crate::fs::Stoppable;
 
 /// Starts processes.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct HostPrograms;
+#[derive(Debug, Clone, Default)]
+pub struct HostPrograms {
+    stop: Arc<AtomicBool>,
+}
+
+impl HostPrograms {
+    /// Once `stop` is set, no output is read any more from programs that [`Programs::read`] has started: they may be
+    /// silent for as long as they like. Programs still run, as what cleans up must.
+    pub fn new(stop: Arc<AtomicBool>) -> Self {
+        Self { stop }
+    }
+}
 
 impl Programs for HostPrograms {
     fn run(&self, line: &CommandLine) -> Result<Vec<u8>, CommandError> {
@@ -28,7 +41,7 @@ impl Programs for HostPrograms {
 
     fn read(&self, line: &CommandLine) -> Result<Box<dyn Read + Send>, CommandError> {
         let mut running = Running::start(line, Stdio::null(), Stdio::piped())?;
-        let stdout = running.child.stdout.take();
+        let stdout = running.child.stdout.take().map(|stdout| Stoppable::new(stdout, Arc::clone(&self.stop)));
         Ok(Box::new(Output { stdout, running }))
     }
 
@@ -113,7 +126,7 @@ fn last_bytes(mut from: impl Read) -> Vec<u8> {
 
 /// Standard output of a process.
 struct Output {
-    stdout: Option<ChildStdout>,
+    stdout: Option<Stoppable<ChildStdout>>,
     running: Running,
 }
 
@@ -179,7 +192,7 @@ mod tests {
 
     #[test]
     fn output_comes_back_and_failures_say_why() {
-        let host = HostPrograms;
+        let host = HostPrograms::default();
         assert_eq!(host.run(&sh("echo $LC_ALL; cat")).unwrap(), b"C\n");
         let failed = host.run(&sh("echo out; echo why >&2; echo so >&2; exit 3")).unwrap_err();
         assert_eq!(
@@ -203,7 +216,7 @@ mod tests {
     fn a_stream_ends_well_only_where_its_program_did() {
         let read = |script: &str| {
             let mut got = Vec::new();
-            let done = HostPrograms.read(&sh(script)).unwrap().read_to_end(&mut got);
+            let done = HostPrograms::default().read(&sh(script)).unwrap().read_to_end(&mut got);
             (got, done.map_err(|e| e.to_string()))
         };
         assert_eq!(read("printf abc"), (b"abc".to_vec(), Ok(3)));
@@ -218,19 +231,19 @@ mod tests {
     fn what_is_written_to_may_refuse() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("got");
-        let mut input = HostPrograms.write(&sh(&format!("cat > {}", path.display()))).unwrap();
+        let mut input = HostPrograms::default().write(&sh(&format!("cat > {}", path.display()))).unwrap();
         input.write_all(b"abc").unwrap();
         input.finish().unwrap();
         assert_eq!(std::fs::read(path).unwrap(), b"abc");
 
-        let mut input = HostPrograms.write(&sh("exec <&-; echo full >&2; exit 2")).unwrap();
+        let mut input = HostPrograms::default().write(&sh("exec <&-; echo full >&2; exit 2")).unwrap();
         let error = loop {
             if let Err(e) = input.write_all(&[0; 1 << 16]) {
                 break e;
             }
         };
         assert!(error.to_string().ends_with(": full"), "{error}");
-        let late = HostPrograms.write(&sh("cat >/dev/null; echo late >&2; exit 1")).unwrap();
+        let late = HostPrograms::default().write(&sh("cat >/dev/null; echo late >&2; exit 1")).unwrap();
         assert!(late.finish().unwrap_err().says("late"));
     }
 
@@ -239,7 +252,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("pid");
         let script = format!("sleep 1000 & echo $! > {}; echo go; wait", path.display());
-        let mut reader = HostPrograms.read(&sh(&script)).unwrap();
+        let mut reader = HostPrograms::default().read(&sh(&script)).unwrap();
         let mut go = [0; 3];
         reader.read_exact(&mut go).unwrap();
         let pid: i32 = std::fs::read_to_string(&path).unwrap().trim().parse().unwrap();

@@ -9,7 +9,7 @@ use aurora_formats::smartos::Uuid;
 
 use super::output::Output;
 use super::paths::Paths;
-use super::{POOL, acceptable, codec, commit, compression, name, promise};
+use super::{POOL, acceptable, check_type, codec, commit, compression, name, promise};
 use crate::image::Image;
 use crate::image::smartos::{Payload, default_uuid, to_manifest};
 use crate::sink::zfs::relabel;
@@ -39,6 +39,7 @@ pub(crate) fn write_increment(
     ctx: &Ctx<'_>,
 ) -> Result<Outcome> {
     let compression = compression(options)?;
+    check_type(false, options)?;
     let mut manifest = to_manifest(increment.image, Payload::Filesystem, &options.smartos, ctx);
     manifest.set("origin", increment.origin.to_string());
     let id = chain_id(increment.to_guid);

@@ -46,7 +46,7 @@ const INHERITED: &[&str] = &[
 /// Writes an image.
 pub fn write(loaded: &Loaded, path: &Path, options: &WriteOptions, ctx: &Ctx<'_>) -> Result<Outcome> {
     let compression = compression(options)?;
-    check_type(loaded, options)?;
+    check_type(matches!(loaded, Loaded::Volume(_)), options)?;
     let chain = match loaded {
         Loaded::Volume(volume) => states(volume),
         Loaded::Filesystem(_) => Vec::new(),
@@ -101,10 +101,10 @@ fn promise(manifest: &mut Manifest, done: &Finished, compression: FileCompressio
 }
 
 /// A type that was asked for must be one of what is written.
-fn check_type(loaded: &Loaded, options: &WriteOptions) -> Result<()> {
-    let (allowed, what): (&[ImageType], _) = match loaded {
-        Loaded::Volume(_) => (&[ImageType::Zvol], "a disk is of the type zvol"),
-        Loaded::Filesystem(_) => (
+fn check_type(is_volume: bool, options: &WriteOptions) -> Result<()> {
+    let (allowed, what): (&[ImageType], _) = match is_volume {
+        true => (&[ImageType::Zvol], "a disk is of the type zvol"),
+        false => (
             &[ImageType::ZoneDataset, ImageType::LxDataset, ImageType::Other],
             "a root file system is of the type zone-dataset, lx-dataset or other",
         ),

@@ -67,7 +67,7 @@ fn chain<'a>(top: &Entry, library: &Library, origins: &'a [ImageName]) -> Result
     for origin in origins {
         match origin {
             ImageName::Smartos { path } => given.push(Library::open(path)?),
-            ImageName::Zfs { .. } => streams.push(origin),
+            ImageName::Zfs { .. } | ImageName::Dataset { .. } => streams.push(origin),
             _ => {
                 let text = format!("an origin of a SmartOS image is one as well, or a stream: {origin}");
                 return Err(Error::usage(text));
