@@ -40,6 +40,7 @@ Image names:
   qcow2:FILE                 a disk in QEMU's form
   smartos:PATH               SmartOS image: its manifest, or the folder of manifest and file
   dataset:POOL/NAME[@SNAP]   a dataset of this host; @A..B is B upon A
+
 FILE may be - for standard input or output. In DIR and FILE a colon is written
 \\: and a # is written \\#.
 

@@ -228,7 +228,9 @@ impl Error {
             ErrorKind::Command(e) if e.says("ermission denied") => {
                 Some("become root, or have the rights delegated (zfs allow)")
             }
-            ErrorKind::Ambiguous { .. } => Some("choose one with --platform OS/ARCH[/VARIANT] or by its tag"),
+            ErrorKind::Ambiguous { .. } => Some(
+                "choose one by its tag or with --platform OS/ARCH[/VARIANT]; in a folder of SmartOS images name the manifest",
+            ),
             ErrorKind::Tar(_)
             | ErrorKind::Block(_)
             | ErrorKind::Codec(_)

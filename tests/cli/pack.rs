@@ -98,7 +98,7 @@ fn what_is_excluded_is_not_in_it() {
     ];
     let done = sample.run(&args).exits(0).says("note: oddity: nothing is there to be excluded by \"*.log\"");
     assert!(done.out.contains("excluded: 2"), "{}", done.out);
-    let listing = sample.run(&["ls", "--jsonl", "smartos:out"]).exits(0).out;
+    let listing = sample.run(&["ls", "--jsonl", "--placement", "top", "smartos:out"]).exits(0).out;
     assert!(
         listing.contains("root/bin/tool\"") && !listing.contains("empty") && !listing.contains("twin"),
         "{listing}"
@@ -139,7 +139,7 @@ fn what_lies_beside_root_of_a_zone_stays_there() {
     host.run(&["convert", "-q", "dir:zone", "zfs:zone.zfs"]).exits(0);
     let done = host.run(&["pack", "--strict", "zfs:zone.zfs", "smartos:out"]).exits(0);
     done.says("note: config: oddity: beside root/ of the zonepath, and left out");
-    let listing = host.run(&["ls", "--jsonl", "smartos:out"]).exits(0).out;
+    let listing = host.run(&["ls", "--jsonl", "--placement", "top", "smartos:out"]).exits(0).out;
     assert!(listing.contains("root/etc") && !listing.contains("config"), "{listing}");
 }
 

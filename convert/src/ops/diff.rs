@@ -109,7 +109,10 @@ pub fn diff(a: &ImageName, b: &ImageName, options: &DiffOptions, ctx: &Ctx<'_>) 
         options: options.list,
     };
     let side = |name: &ImageName| -> Result<Side> {
-        let loaded = read_lifted(name, &options.selection, Layers::Squash, options.placement, ctx)?;
+        // They are given for the side that needs them, and the other may be of a form that has none.
+        let mut selection = options.selection.clone();
+        selection.origins.retain(|_| name.is_zfs());
+        let loaded = read_lifted(name, &selection, Layers::Squash, options.placement, ctx)?;
         let listing = listing(&loaded, &request, ctx).map_err(|e| e.in_image(name.to_string()))?;
         Ok(table(&listing, &options.ignore))
     };

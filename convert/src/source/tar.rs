@@ -51,6 +51,10 @@ pub fn read(file: &FileName, options: &ReadOptions, ctx: &Ctx<'_>) -> Result<Loa
     let (_, inner) = codec::reader(Box::new(stored), ctx.options.max_decoded).map_err(failed)?;
     let mut plain = Plain { inner, read, told: 0, hasher: Hasher::new(Algorithm::Sha256), ctx };
     let ingested = ingest_rootfs(&mut plain, in_place.as_ref(), ctx)?;
+    if plain.told == 0 {
+        // A layer may be empty; a root file system that is comes from a pipe whose other end has failed.
+        return Err(failed(io::Error::new(io::ErrorKind::UnexpectedEof, "it is empty, and no archive")));
+    }
     let chain_id = plain.hasher.finish();
     let tree = Arc::new(tree::apply(None, &ingested.changes)?);
     let step = Step { tree, chain_id, snapshot: None, created: None, created_by: None };

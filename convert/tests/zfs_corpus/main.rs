@@ -269,7 +269,7 @@ fn what_cannot_be_read_says_why_and_what_to_do() {
             "resume" => ("rest of an interrupted", "without -t"),
             // Made of a partly received dataset: it has no END.
             "partial" => ("without an END", "whole snapshot"),
-            _ if vector.base.is_some() => ("not here: guid 0x", "--origin"),
+            _ if vector.base.is_some() => ("not here: guid ", "--origin"),
             _ => continue,
         };
         seen += 1;

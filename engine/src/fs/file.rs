@@ -1,7 +1,7 @@
 //! Files that are read, pipes of this process, and small helpers.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, IsTerminal, Read};
 use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -34,8 +34,12 @@ pub fn is_file(path: &Path) -> bool {
     path.is_file()
 }
 
-/// Standard input, unbuffered.
+/// Standard input, unbuffered. A terminal is an error: nobody types images.
 pub fn stdin() -> io::Result<File> {
+    if io::stdin().is_terminal() {
+        let text = "it is a terminal; pipe something into it";
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+    }
     Ok(File::from(io::stdin().as_fd().try_clone_to_owned()?))
 }
 

@@ -6,6 +6,7 @@ mod beneath;
 mod file;
 mod lock;
 mod meta;
+mod new_dirs;
 mod remove;
 mod root;
 mod staged;
@@ -20,6 +21,7 @@ pub use file::{
 };
 pub use lock::DirLock;
 pub use meta::{Kind, Status, is_root, own_ids};
+pub use new_dirs::NewDirs;
 pub use root::{NewFile, Root};
 pub use staged::StagedDir;
 pub use stoppable::Stoppable;

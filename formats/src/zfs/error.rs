@@ -118,7 +118,7 @@ pub enum ZfsError {
         source: NvError,
     },
     /// An increment to a snapshot that is not at hand.
-    #[error("stream at {offset:#x} is an increment to a snapshot that is not here: guid {guid:#018x}")]
+    #[error("stream at {offset:#x} is an increment to a snapshot that is not here: guid {guid}")]
     MissingBase {
         /// Where its BEGIN is.
         offset: u64,

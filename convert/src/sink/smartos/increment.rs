@@ -50,7 +50,8 @@ pub(crate) fn write_increment(
     if !options.force {
         paths.must_be_free()?;
     }
-    fs::create_dir_all(paths.folder()).map_err(|e| Error::io(paths.folder().display().to_string(), e))?;
+    let folder = fs::NewDirs::create(paths.folder())
+        .map_err(|e| Error::io(paths.folder().display().to_string(), e))?;
 
     ctx.progress.phase("writing image");
     let packing = Compression { codec: codec(compression), level: options.compression.and_then(|c| c.level) };
@@ -61,5 +62,7 @@ pub(crate) fn write_increment(
     let done = output.finish()?;
     promise(&mut manifests[0], &done, compression, increment.to_guid);
     options.may_commit(ctx)?;
-    commit(&paths, &manifests, vec![done])
+    let outcome = commit(&paths, &manifests, vec![done])?;
+    folder.keep();
+    Ok(outcome)
 }

@@ -62,7 +62,8 @@ pub fn write(loaded: &Loaded, path: &Path, options: &WriteOptions, ctx: &Ctx<'_>
     if !options.force {
         paths.must_be_free()?;
     }
-    fs::create_dir_all(paths.folder()).map_err(|e| Error::io(paths.folder().display().to_string(), e))?;
+    let folder = fs::NewDirs::create(paths.folder())
+        .map_err(|e| Error::io(paths.folder().display().to_string(), e))?;
 
     ctx.progress.phase("writing images");
     let mut names = Vec::new();
@@ -85,7 +86,9 @@ pub fn write(loaded: &Loaded, path: &Path, options: &WriteOptions, ctx: &Ctx<'_>
         Loaded::Volume(_) => write_volumes_apart(&chain, &names, ctx, &mut each)?,
     }
     options.may_commit(ctx)?;
-    commit(&paths, &manifests, finished)
+    let outcome = commit(&paths, &manifests, finished)?;
+    folder.keep();
+    Ok(outcome)
 }
 
 /// What the manifest says of its file.

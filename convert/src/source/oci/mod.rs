@@ -31,6 +31,9 @@ use store::{Layer, Picked, Store};
 
 /// Reads an image.
 pub fn read(name: &ImageName, options: &ReadOptions, ctx: &Ctx<'_>) -> Result<Loaded> {
+    if !options.origins.is_empty() {
+        return Err(Error::usage("an OCI image is whole: it has no origin"));
+    }
     let store = Store::open(name, ctx)?;
     let picked = store.pick(reference(name), options)?;
     let layers = store.layers(&picked)?;

@@ -1,6 +1,6 @@
 //! All snapshots that have been read, and how streams build on each other.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use aurora_engine::body::Body;
 use aurora_formats::zfs::ZfsError;
@@ -94,6 +94,7 @@ impl History {
             }
         }
         self.bodies.push(records.finish()?);
+        reading.tell_others(ctx);
         reading.result()
     }
 
@@ -228,13 +229,13 @@ impl History {
             let Some((snap, _)) = snap else { continue };
             let of_snap = |key: &[u8]| dataset.get_list(key).and_then(|all| all.get_list(snap));
             let lists = [
-                ("property", dataset.get_list(b"props")),
-                ("snapshot property", of_snap(b"snapprops")),
-                ("hold", of_snap(b"snapholds")),
+                ("", dataset.get_list(b"props")),
+                ("of the snapshot: ", of_snap(b"snapprops")),
+                ("hold ", of_snap(b"snapholds")),
             ];
             for (what, list) in lists {
                 for (name, _) in list.iter().flat_map(|l| &l.pairs) {
-                    let detail = format!("{what} {}", name.escape_ascii());
+                    let detail = format!("{what}{}", name.escape_ascii());
                     ctx.lose(Loss { path: None, kind: LossKind::Property, detail });
                 }
             }
@@ -243,6 +244,22 @@ impl History {
 }
 
 impl Reading<'_> {
+    /// A package holds more than the dataset that is read, and nobody has said which one is wanted.
+    fn tell_others(&self, ctx: &Ctx<'_>) {
+        let datasets: BTreeSet<&[u8]> = self.names.iter().map(|(name, _)| split(name).0).collect();
+        if *self.pick == Pick::First && datasets.len() > 1 {
+            let others = datasets.iter().filter(|name| **name != self.first.as_slice());
+            let others: Vec<String> =
+                others.take(MAX_PRESENT).map(|d| d.escape_ascii().to_string()).collect();
+            let detail = format!(
+                "the package holds {} datasets, and the first of them is read; `#` picks another: {}",
+                datasets.len(),
+                others.join(", ")
+            );
+            ctx.lose(Loss { path: None, kind: LossKind::Oddity, detail });
+        }
+    }
+
     fn result(self) -> Result<usize> {
         let chosen = match self.pick {
             Pick::All => {
