@@ -15,6 +15,7 @@ use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::pack::Pack;
+use crate::servers::args::{Ancestry, Avail, Channels, Import, Show, SourcesArgs};
 use crate::units::{parse_compression, parse_size};
 
 /// Converts images: OCI, ZFS send streams, tar, directories, disks.
@@ -40,6 +41,7 @@ Image names:
   qcow2:FILE                 a disk in QEMU's form
   smartos:PATH               SmartOS image: its manifest, or the folder of manifest and file
   dataset:POOL/NAME[@SNAP]   a dataset of this host; @A..B is B upon A
+  imgapi:URL/UUID            an image of a SmartOS image server, to read
 
 FILE may be - for standard input or output. In DIR and FILE a colon is written
 \\: and a # is written \\#.
@@ -56,6 +58,12 @@ pub(crate) enum Command {
     Verify(Verify),
     Validate(Validate),
     Diff(Diff),
+    Avail(Avail),
+    Show(Show),
+    Ancestry(Ancestry),
+    Import(Import),
+    Sources(SourcesArgs),
+    Channels(Channels),
     Completions(Completions),
     Man(Man),
 }

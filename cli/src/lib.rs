@@ -16,6 +16,7 @@ mod output;
 mod pack;
 mod progress;
 mod run;
+mod servers;
 mod session;
 mod signals;
 mod units;

@@ -10,7 +10,7 @@ use clap::Parser;
 use crate::args::{Cli, Command};
 use crate::exit::Exit;
 use crate::session::{Session, Stop};
-use crate::{convert, diff, errors, generate, inspect, ls, pack, signals, validate, verify};
+use crate::{convert, diff, errors, generate, inspect, ls, pack, servers, signals, validate, verify};
 
 /// `imageadm`.
 pub fn main() -> ExitCode {
@@ -38,6 +38,12 @@ pub fn main() -> ExitCode {
         Command::Verify(args) => verify::run(args, &session),
         Command::Validate(args) => validate::run(args, &session),
         Command::Diff(args) => diff::run(args, &session),
+        Command::Avail(args) => servers::avail(args, &session),
+        Command::Show(args) => servers::show(args, &session),
+        Command::Ancestry(args) => servers::ancestry(args, &session),
+        Command::Import(args) => servers::import(args, &session),
+        Command::Sources(args) => servers::sources(args, &session),
+        Command::Channels(args) => servers::channels(args, &session),
         Command::Completions(args) => generate::completions(args),
         Command::Man(args) => generate::man(args),
     };

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use aurora_engine::body::SpoolBudget;
 use aurora_engine::host::{HostPrograms, Programs, Zfs};
+pub use aurora_engine::remote::ClientOptions;
 
 use crate::fidelity::Loss;
 use crate::{Error, ErrorKind, Result};
@@ -75,6 +76,8 @@ pub struct Options {
     pub temp_dir: PathBuf,
     /// Most bytes that one layer or stream may decode to.
     pub max_decoded: u64,
+    /// How servers are talked to.
+    pub remote: ClientOptions,
 }
 
 /// Bodies that may stay in memory when nothing else is said.
@@ -85,7 +88,13 @@ pub const DEFAULT_MAX_DECODED: u64 = 256 << 30;
 impl Options {
     /// One thread and the default limits.
     pub fn new(temp_dir: PathBuf) -> Self {
-        Self { threads: 1, memory: DEFAULT_MEMORY, temp_dir, max_decoded: DEFAULT_MAX_DECODED }
+        Self {
+            threads: 1,
+            memory: DEFAULT_MEMORY,
+            temp_dir,
+            max_decoded: DEFAULT_MAX_DECODED,
+            remote: ClientOptions::default(),
+        }
     }
 }
 

@@ -132,6 +132,12 @@ pub enum ErrorKind {
         #[source]
         source: io::Error,
     },
+    /// A server could not be reached, or gave not what was asked for.
+    #[error(transparent)]
+    Remote(#[from] aurora_engine::remote::RemoteError),
+    /// An image server does not keep to its protocol, or refuses.
+    #[error(transparent)]
+    Imgapi(#[from] crate::imgapi::ImgapiError),
     /// Stopped by the user.
     #[error("interrupted")]
     Interrupted,
@@ -231,6 +237,8 @@ impl Error {
             ErrorKind::Ambiguous { .. } => Some(
                 "choose one by its tag or with --platform OS/ARCH[/VARIANT]; in a folder of SmartOS images name the manifest",
             ),
+            ErrorKind::Remote(e) => e.hint(),
+            ErrorKind::Imgapi(e) => e.hint(),
             ErrorKind::Tar(_)
             | ErrorKind::Block(_)
             | ErrorKind::Codec(_)

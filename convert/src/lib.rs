@@ -9,6 +9,7 @@ mod ctx;
 mod error;
 mod fidelity;
 pub mod image;
+pub mod imgapi;
 mod lineage;
 pub mod names;
 pub mod ops;
@@ -16,7 +17,9 @@ pub mod sink;
 pub mod source;
 pub mod tree;
 
-pub use ctx::{Cancel, Counter, Ctx, DEFAULT_MAX_DECODED, DEFAULT_MEMORY, NoProgress, Options, Progress};
+pub use ctx::{
+    Cancel, ClientOptions, Counter, Ctx, DEFAULT_MAX_DECODED, DEFAULT_MEMORY, NoProgress, Options, Progress,
+};
 pub use error::{Error, ErrorKind, Location, Result};
 pub use fidelity::{Loss, LossKind};
 pub use lineage::{Layers, Lineage, Loaded, Snapshot, Step, Volume};

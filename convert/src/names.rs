@@ -6,6 +6,9 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use aurora_engine::remote::{Url, UrlError};
+use aurora_formats::smartos::Uuid;
+
 mod dataset;
 
 pub use dataset::DatasetName;
@@ -81,6 +84,13 @@ pub enum ImageName {
         /// A dataset of this host.
         name: DatasetName,
     },
+    /// `imgapi:URL/UUID`
+    Imgapi {
+        /// The image server.
+        url: Url,
+        /// The image.
+        uuid: Uuid,
+    },
 }
 
 /// Why a text is no [`ImageName`].
@@ -115,6 +125,12 @@ pub enum NameError {
         "not a dataset's name: {0:?}; dataset:POOL/NAME, dataset:POOL/NAME@SNAP or dataset:POOL/NAME@A..B"
     )]
     NotADataset(String),
+    /// `imgapi:` without the uuid of an image at the end.
+    #[error("an image of a server is imgapi:URL/UUID, as in imgapi:https://images.smartos.org/UUID")]
+    NoUuid,
+    /// The URL before the uuid is none.
+    #[error("imgapi: {0}")]
+    Url(#[from] UrlError),
     /// A form that a later version reads and writes.
     #[error("this version has no {what}; {instead}")]
     NotYet {
@@ -133,8 +149,8 @@ pub enum NameError {
 
 /// All usable forms, for messages.
 const FORMS: &str = "oci:DIR[:REF], oci-archive:FILE[:REF], docker-archive:FILE[:REF], \
-                     zfs:FILE[#DATASET@SNAP], smartos:PATH, dataset:POOL/NAME[@SNAP], tar:FILE, dir:PATH, raw:FILE, \
-                     qcow2:FILE";
+                     zfs:FILE[#DATASET@SNAP], smartos:PATH, imgapi:URL/UUID, dataset:POOL/NAME[@SNAP], \
+                     tar:FILE, dir:PATH, raw:FILE, qcow2:FILE";
 
 /// Forms of the contract that are not built: the word before the colon, what it means, what to use.
 const LATER: &[(&str, &str, &str)] = &[
@@ -143,7 +159,6 @@ const LATER: &[(&str, &str, &str)] = &[
         "registries (docker://)",
         "copy the image to a layout first (skopeo copy docker://… oci:DIR:TAG) and use oci:DIR:TAG",
     ),
-    ("imgapi", "image servers (imgapi:)", "fetch manifest and file into one folder and use smartos:PATH"),
 ];
 
 impl ImageName {
@@ -183,6 +198,7 @@ impl ImageName {
                 Self::Smartos { path: directory("smartos", whole("smartos", "smartos:PATH", rest)?)? }
             }
             b"dataset" => Self::Dataset { name: DatasetName::parse(rest)? },
+            b"imgapi" => imgapi(rest)?,
             b"dir" => Self::Dir { path: directory("dir", whole("dir", "dir:PATH", rest)?)? },
             _ if raw.is_empty() || raw == b"-" => return Err(NameError::Unknown(shown())),
             _ if matches!(raw[0], b'.' | b'/' | b'~') => return Err(NameError::BarePath(shown())),
@@ -225,12 +241,14 @@ impl ImageName {
             Self::Qcow2 { .. } => "qcow2",
             Self::Smartos { .. } => "smartos",
             Self::Dataset { .. } => "dataset",
+            Self::Imgapi { .. } => "imgapi",
         }
     }
 
-    /// The file or directory, if it is one: no pipe and no dataset.
+    /// The file or directory, if it is one: no pipe, no dataset, nothing on a server.
     pub fn path(&self) -> Option<&Path> {
         match self {
+            Self::Imgapi { .. } => None,
             Self::Oci { dir: path, .. } | Self::Dir { path } | Self::Smartos { path } => Some(path),
             Self::OciArchive { file, .. }
             | Self::DockerArchive { file, .. }
@@ -247,7 +265,7 @@ impl ImageName {
 
     /// Whether it is standard input or output.
     pub fn is_pipe(&self) -> bool {
-        self.path().is_none() && !self.is_dataset()
+        self.path().is_none() && !self.is_dataset() && !matches!(self, Self::Imgapi { .. })
     }
 
     /// Whether it is a dataset of this host.
@@ -257,7 +275,7 @@ impl ImageName {
 
     /// Whether it holds a ZFS dataset, whose root file system may be below `root/`.
     pub fn is_zfs(&self) -> bool {
-        matches!(self, Self::Zfs { .. } | Self::Smartos { .. } | Self::Dataset { .. })
+        matches!(self, Self::Zfs { .. } | Self::Smartos { .. } | Self::Dataset { .. } | Self::Imgapi { .. })
     }
 
     /// Behind the separator: the reference, or the pick.
@@ -286,6 +304,10 @@ impl fmt::Display for ImageName {
         write!(f, "{}:", self.transport())?;
         if let Self::Dataset { name } = self {
             return name.fmt(f);
+        }
+        if let Self::Imgapi { url, uuid } = self {
+            // Without user and password, which no message is to tell.
+            return write!(f, "{}", url.join(&[&uuid.to_string()], &[]));
         }
         // The character that would end the path; the other forms have none.
         let end = match self {
@@ -365,6 +387,15 @@ fn unescape(raw: &[u8]) -> Vec<u8> {
     out
 }
 
+/// The last part of the path is the image; a query stays with the server.
+fn imgapi(rest: &[u8]) -> Result<ImageName, NameError> {
+    let text = std::str::from_utf8(rest).map_err(|_| NameError::NoUuid)?;
+    let (text, query) = text.split_at(text.find('?').unwrap_or(text.len()));
+    let (server, uuid) = text.trim_end_matches('/').rsplit_once('/').ok_or(NameError::NoUuid)?;
+    let uuid = uuid.to_ascii_lowercase().parse().map_err(|_| NameError::NoUuid)?;
+    Ok(ImageName::Imgapi { url: format!("{server}{query}").parse()?, uuid })
+}
+
 fn file(path: PathBuf) -> FileName {
     if path.as_os_str() == "-" { FileName::Pipe } else { FileName::Path(path) }
 }
@@ -426,6 +457,10 @@ mod tests {
             assert_eq!(got, want, "{text}");
             assert_eq!(got.to_string(), text);
         }
+        let uuid = "1f9b7958-289e-4ea3-8f88-5486a40d6823";
+        let name: ImageName = format!("imgapi:https://u:p@h:443/b/{uuid}?channel=dev").parse().unwrap();
+        assert!(!name.is_pipe() && name.path().is_none());
+        assert_eq!(name.to_string(), format!("imgapi:https://h/b/{uuid}?channel=dev"), "without its secret");
         // Needless escapes are read, not printed.
         assert_eq!("tar:a\\:b".parse::<ImageName>().unwrap().to_string(), "tar:a:b");
         let odd = ImageName::Oci { dir: "a\\:b\\".into(), reference: Some("r".into()) };
@@ -461,7 +496,8 @@ mod tests {
     fn refusals_say_what_can_be_used() {
         let cases = [
             ("docker://alpine:3.20", "registries (docker://); copy the image to a layout"),
-            ("imgapi:https://x/y", "smartos:PATH"),
+            ("imgapi:https://x/y", "imgapi:URL/UUID"),
+            ("imgapi:ftp://x/1f9b7958-289e-4ea3-8f88-5486a40d6823", "another scheme"),
             ("smartos:-", "smartos:./-"),
             ("dataset:zones/x@", "not a dataset's name"),
             ("dataset:-r", "not a dataset's name"),

@@ -98,6 +98,9 @@ pub(super) fn place_and_write(
 pub(super) fn check(src: &ImageName, dst: &ImageName, options: &ConvertOptions) -> Result<()> {
     let refuse = |text: &str| Err(Error::usage(text).in_image(dst.to_string()));
     one_pipe(options.selection.origins.iter().chain([src]))?;
+    if matches!(dst, ImageName::Imgapi { .. }) {
+        return refuse("image servers are read, not written; write smartos:PATH and publish that");
+    }
     let to_zfs = matches!(dst, ImageName::Zfs { .. } | ImageName::Dataset { .. });
     if matches!(dst, ImageName::Zfs { pick: Some(_), .. }) {
         return refuse("`#…` picks a snapshot to read; a stream is written to zfs:FILE");

@@ -11,7 +11,7 @@ use super::survey::{self, BlobInfo, ImageInfo, StreamInfo};
 use super::{Selection, is_oci, must_exist, one_pipe, read, rfc3339};
 use crate::lineage::{Layers, Lineage, Loaded, Snapshot, Step, Volume};
 use crate::names::ImageName;
-use crate::source::{oci, smartos};
+use crate::source::{imgapi, oci, smartos};
 use crate::tree::{Kind, Tree};
 use crate::{Ctx, ErrorKind, Loss, Result};
 
@@ -192,6 +192,14 @@ fn documents(name: &ImageName, selection: &Selection, found: &mut Inspection, ct
             let manifests = smartos::survey(path, &selection.origins)?.into_iter();
             let info = |(path, manifest): (PathBuf, Manifest)| ManifestInfo {
                 path: path.display().to_string(),
+                manifest: Value::from(&Json::Object(manifest.object().clone())),
+            };
+            found.manifests = manifests.map(info).collect();
+        }
+        ImageName::Imgapi { url, uuid } => {
+            let manifests = imgapi::survey(url, *uuid, ctx)?.into_iter();
+            let info = |(path, manifest): (String, Manifest)| ManifestInfo {
+                path,
                 manifest: Value::from(&Json::Object(manifest.object().clone())),
             };
             found.manifests = manifests.map(info).collect();

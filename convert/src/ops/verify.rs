@@ -3,11 +3,14 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use aurora_engine::remote::Url;
+use aurora_formats::smartos::Uuid;
+
 use super::{Selection, is_oci, must_exist, one_pipe, read};
 use crate::content::Content;
 use crate::lineage::{Layers, Loaded};
 use crate::names::ImageName;
-use crate::source::{oci, smartos, zfs};
+use crate::source::{imgapi, oci, smartos, zfs};
 use crate::tree::{self, Kind};
 use crate::{Ctx, Error, ErrorKind, Result};
 
@@ -47,6 +50,9 @@ pub struct Verified {
 /// Verifies an image. Fails itself only where it could not look at all.
 pub fn verify(name: &ImageName, selection: &Selection, ctx: &Ctx<'_>) -> Result<Verified> {
     one_pipe(selection.origins.iter().chain([name]))?;
+    if let ImageName::Imgapi { url, uuid } = name {
+        return server(name, (url, *uuid), selection, ctx);
+    }
     if is_oci(name) {
         return layouts(name, selection, ctx);
     }
@@ -92,6 +98,31 @@ pub fn verify(name: &ImageName, selection: &Selection, ctx: &Ctx<'_>) -> Result<
         }
         Err(e) if is_about_the_image(&e) => found.findings.push(Finding::from(&e)),
         Err(e) => return Err(e),
+    }
+    Ok(found)
+}
+
+/// An image of a server: fetched, and then looked at as any other.
+fn server(
+    name: &ImageName,
+    (url, uuid): (&Url, Uuid),
+    selection: &Selection,
+    ctx: &Ctx<'_>,
+) -> Result<Verified> {
+    let fetched = match imgapi::open(url, uuid, &selection.origins, ctx) {
+        Ok(fetched) => fetched,
+        Err(e)
+            if is_about_the_image(&e) && !matches!(e.kind(), ErrorKind::Remote(_) | ErrorKind::Io { .. }) =>
+        {
+            return Ok(Verified { findings: vec![Finding::from(&e)], ..Verified::default() });
+        }
+        Err(e) => return Err(e.in_image(name.to_string())),
+    };
+    let local = ImageName::Smartos { path: fetched.manifest().to_owned() };
+    let mut found =
+        verify(&local, selection, ctx).map_err(|e| e.without_image().in_image(name.to_string()))?;
+    for finding in &mut found.findings {
+        (finding.place, finding.message) = (fetched.plain(&finding.place), fetched.plain(&finding.message));
     }
     Ok(found)
 }

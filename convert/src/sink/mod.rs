@@ -16,7 +16,7 @@ use crate::image::Platform;
 use crate::image::smartos::SmartosOptions;
 use crate::lineage::Loaded;
 use crate::names::ImageName;
-use crate::{Ctx, ErrorKind, Result};
+use crate::{Ctx, Error, ErrorKind, Result};
 
 /// What tunes writing.
 #[derive(Debug, Clone, Default)]
@@ -87,6 +87,9 @@ pub fn write(loaded: &Loaded, name: &ImageName, options: &WriteOptions, ctx: &Ct
             zfs::write_volume(volume, file, options, ctx)
         }
         (ImageName::Dataset { name }, _) => dataset::write(loaded, name, options, ctx),
+        (ImageName::Imgapi { .. }, _) => {
+            Err(Error::usage("image servers are read, not written; use smartos:PATH"))
+        }
         (ImageName::Smartos { path }, _) => smartos::write(loaded, path, options, ctx),
         (ImageName::Qcow2 { file }, Loaded::Volume(volume)) => qcow2::write(volume, file, options, ctx),
         (ImageName::Raw { file }, Loaded::Volume(volume)) => raw::write(volume, file, options, ctx),

@@ -3,6 +3,7 @@
 mod counted;
 pub mod dataset;
 pub mod dir;
+pub mod imgapi;
 pub mod ingest;
 pub mod oci;
 pub mod qcow2;
@@ -40,6 +41,7 @@ pub fn read(name: &ImageName, options: &ReadOptions, ctx: &Ctx<'_>) -> Result<Lo
         ImageName::Qcow2 { file } => qcow2::read(file, options, ctx),
         ImageName::Smartos { path } => smartos::read(path, options, ctx),
         ImageName::Dataset { name } => dataset::read(name, options, ctx),
+        ImageName::Imgapi { url, uuid } => imgapi::read(url, *uuid, options, ctx),
     };
     read.map_err(|e| e.in_image(name.to_string()))
 }

@@ -74,6 +74,12 @@ impl AtomicFile {
         Ok(self.writer.get_ref())
     }
 
+    /// Sets who may read it, as the bits of `chmod`.
+    pub fn set_mode(&mut self, mode: u32) -> io::Result<()> {
+        use std::os::unix::fs::PermissionsExt;
+        self.writer.get_ref().set_permissions(std::fs::Permissions::from_mode(mode))
+    }
+
     /// As [`AtomicFile::commit`], under another name in the same directory or elsewhere in the same file system: for
     /// files that are named by their content.
     pub fn commit_as(mut self, path: &Path) -> io::Result<()> {

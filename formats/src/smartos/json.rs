@@ -82,10 +82,15 @@ impl<N: Into<String>> FromIterator<(N, Json)> for Object {
 }
 
 impl Json {
-    /// Reads a document.
+    /// Reads a document of at most [`MAX_DOCUMENT`] bytes.
     pub fn parse(bytes: &[u8]) -> Result<Self, SmartosError> {
-        if bytes.len() > MAX_DOCUMENT {
-            return Err(SmartosError::TooLarge { limit: MAX_DOCUMENT, actual: bytes.len() });
+        Self::parse_up_to(bytes, MAX_DOCUMENT)
+    }
+
+    /// Reads a document of at most `limit` bytes. As a value it can take thirty times that.
+    pub fn parse_up_to(bytes: &[u8], limit: usize) -> Result<Self, SmartosError> {
+        if bytes.len() > limit {
+            return Err(SmartosError::TooLarge { limit, actual: bytes.len() });
         }
         serde_json::from_slice(bytes).map_err(|e| {
             let before: usize = bytes

@@ -103,7 +103,7 @@ pub(super) fn verified(entry: &Entry, ctx: &Ctx<'_>) -> Result<PathBuf> {
 }
 
 /// Reads the file and compares; how it is packed by its content.
-pub(super) fn hash(path: &Path, promised: &ImageFile, ctx: &Ctx<'_>) -> Result<Codec> {
+pub(crate) fn hash(path: &Path, promised: &ImageFile, ctx: &Ctx<'_>) -> Result<Codec> {
     let failed = |e| Error::io(path.display().to_string(), e);
     let file = fs::open_input(path).map_err(failed)?;
     let sha1 = promised.sha1.as_ref().and_then(|s| s.parse().ok());

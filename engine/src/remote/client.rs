@@ -1,0 +1,247 @@
+//! Requests: sent, tried again, answered by documents.
+
+use std::fmt;
+use std::io::Read;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ureq::http::{Response, StatusCode};
+use ureq::{Agent, Body};
+
+use super::retry::{may_pass, retry_after};
+use super::{Pace, RemoteError, RetryPolicy, SystemPace, Url, roots};
+
+/// What tunes a client.
+#[derive(Debug, Clone)]
+pub struct ClientOptions {
+    /// How it introduces itself.
+    pub user_agent: String,
+    /// Longest time to find and reach a server.
+    pub connect: Duration,
+    /// Longest time that nothing at all arrives. There is no limit for the whole: files are large and lines slow.
+    pub idle: Duration,
+    /// When to try again.
+    pub retry: RetryPolicy,
+    /// What waiting means.
+    pub pace: Arc<dyn Pace>,
+    /// Whether `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` are obeyed.
+    pub use_proxy: bool,
+}
+
+impl Default for ClientOptions {
+    fn default() -> Self {
+        Self {
+            user_agent: concat!("aurora/", env!("CARGO_PKG_VERSION")).to_owned(),
+            connect: Duration::from_secs(30),
+            idle: Duration::from_secs(60),
+            retry: RetryPolicy::default(),
+            pace: Arc::new(SystemPace),
+            use_proxy: true,
+        }
+    }
+}
+
+/// Sends requests. Can be used from several threads; connections are kept and shared.
+pub struct Client {
+    agent: Agent,
+    pub(super) options: ClientOptions,
+}
+
+/// An answer that was read to its end.
+#[derive(Debug, Clone)]
+pub struct Document {
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// A request that failed once.
+pub(super) struct Failure {
+    pub(super) error: RemoteError,
+    /// Whether it may go well the next time.
+    pub(super) is_passing: bool,
+    /// When the server wants to be asked again.
+    pub(super) asked: Option<Duration>,
+}
+
+/// Redirects that are followed.
+const MAX_REDIRECTS: u32 = 10;
+/// Bytes of the body of an answer that is an error.
+const MAX_ERROR: u64 = 64 << 10;
+/// Characters of it in messages.
+const MAX_MESSAGE: usize = 200;
+
+impl Client {
+    /// Makes a client; nothing is sent.
+    pub fn new(options: ClientOptions) -> Result<Self, RemoteError> {
+        let mut config = Agent::config_builder()
+            .user_agent(&options.user_agent)
+            .http_status_as_error(false)
+            .max_redirects(MAX_REDIRECTS)
+            .timeout_resolve(Some(options.connect))
+            .timeout_connect(Some(options.connect))
+            .timeout_per_read(Some(options.idle))
+            .timeout_per_write(Some(options.idle))
+            .tls_config(roots::config()?);
+        if !options.use_proxy {
+            config = config.proxy(None);
+        }
+        Ok(Self { agent: config.build().into(), options })
+    }
+
+    /// Breaks all requests off, those of other threads too. The client is of no use afterwards.
+    pub fn shutdown(&self) {
+        self.agent.clone().shutdown();
+    }
+
+    /// Fetches a document of at most `max` bytes. What fails for a reason that may pass is tried again, until `stop`
+    /// says to stop.
+    pub fn get(
+        &self,
+        url: &Url,
+        headers: &[(&str, &str)],
+        max: u64,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<Document, RemoteError> {
+        let mut failed = 0;
+        loop {
+            let failure = match self.try_get(url, headers, max) {
+                Ok(document) => return Ok(document),
+                Err(failure) => failure,
+            };
+            failed += 1;
+            self.pause(failure, failed, stop)?;
+        }
+    }
+
+    fn try_get(&self, url: &Url, headers: &[(&str, &str)], max: u64) -> Result<Document, Failure> {
+        let mut response = self.send(url, headers)?;
+        if response.status() != StatusCode::OK {
+            return Err(self.refused(url, response));
+        }
+        let mut bytes = Vec::new();
+        let body = response.body_mut().with_config().limit(u64::MAX).reader();
+        let read = body.take(max.saturating_add(1)).read_to_end(&mut bytes);
+        read.map_err(|e| Failure::broken(url, &e))?;
+        if bytes.len() as u64 > max {
+            let url = url.to_string();
+            return Err(Failure::last(RemoteError::TooLarge { url, limit: max }));
+        }
+        Ok(Document { bytes })
+    }
+
+    /// One request; any answer will do.
+    pub(super) fn send(&self, url: &Url, headers: &[(&str, &str)]) -> Result<Response<Body>, Failure> {
+        // Who began encrypted is not sent elsewhere in the clear.
+        let mut request = self.agent.get(url.request()).config().https_only(url.is_https()).build();
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        if let Some(value) = url.authorization() {
+            request = request.header("authorization", value);
+        }
+        request.call().map_err(|e| Failure::of(url, &e))
+    }
+
+    /// An answer that is not what was asked for.
+    pub(super) fn refused(&self, url: &Url, mut response: Response<Body>) -> Failure {
+        let status = response.status().as_u16();
+        let header = response.headers().get("retry-after").and_then(|v| v.to_str().ok());
+        let asked = header.and_then(|value| retry_after(value, self.options.pace.now()));
+        let mut body = Vec::new();
+        // It explains the error; without it there is still the number.
+        let reader = response.body_mut().with_config().limit(u64::MAX).reader();
+        let _ = reader.take(MAX_ERROR).read_to_end(&mut body);
+        let message = message(&body);
+        let error = RemoteError::Status { url: url.to_string(), status, message, body };
+        Failure { error, is_passing: may_pass(status), asked }
+    }
+
+    /// Waits after the `failed`-th failure, or gives up.
+    pub(super) fn pause(
+        &self,
+        failure: Failure,
+        failed: u32,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<(), RemoteError> {
+        if stop() {
+            return Err(RemoteError::Stopped);
+        }
+        let retry = &self.options.retry;
+        let Some(wait) = retry.wait_after(failed).filter(|_| failure.is_passing) else {
+            return Err(failure.error);
+        };
+        let asked = failure.asked.unwrap_or_default();
+        if asked > retry.most_asked {
+            let url = failure.error.url();
+            return Err(RemoteError::Busy { url, seconds: asked.as_secs() });
+        }
+        self.options.pace.wait(wait.max(asked), stop);
+        if stop() { Err(RemoteError::Stopped) } else { Ok(()) }
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("options", &self.options).finish_non_exhaustive()
+    }
+}
+
+impl Failure {
+    /// One that will not pass.
+    pub(super) fn last(error: RemoteError) -> Self {
+        Self { error, is_passing: false, asked: None }
+    }
+
+    /// An answer that broke off.
+    pub(super) fn broken(url: &Url, e: &std::io::Error) -> Self {
+        let error = RemoteError::Transport { url: url.to_string(), reason: e.to_string() };
+        Self { error, is_passing: true, asked: None }
+    }
+
+    fn of(url: &Url, e: &ureq::Error) -> Self {
+        use std::io::ErrorKind::{InvalidData, InvalidInput};
+        let error = match e {
+            ureq::Error::TooManyRedirects => {
+                RemoteError::Redirects { url: url.to_string(), limit: MAX_REDIRECTS }
+            }
+            _ => RemoteError::Transport { url: url.to_string(), reason: reason(e) },
+        };
+        let is_passing = match e {
+            // Certificates that are not believed are of these kinds.
+            ureq::Error::Io(e) => !matches!(e.kind(), InvalidData | InvalidInput),
+            ureq::Error::Timeout(_)
+            | ureq::Error::HostNotFound
+            | ureq::Error::ConnectionFailed
+            | ureq::Error::Protocol(_) => true,
+            _ => false,
+        };
+        Self { error, is_passing, asked: None }
+    }
+}
+
+fn reason(e: &ureq::Error) -> String {
+    match e {
+        ureq::Error::Io(e) => e.to_string(),
+        ureq::Error::HostNotFound => "no such host".to_owned(),
+        ureq::Error::Timeout(what) => format!("nothing came in time: {what}"),
+        ureq::Error::RequireHttpsOnly(_) => "redirected from https to http".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+impl RemoteError {
+    /// What was asked for, where that is known.
+    fn url(&self) -> String {
+        match self {
+            Self::Transport { url, .. } | Self::Status { url, .. } => url.clone(),
+            _ => String::new(),
+        }
+    }
+}
+
+/// The first line of an answer, if it is text for people: services with documents of their own read `body`.
+fn message(body: &[u8]) -> String {
+    let text = String::from_utf8_lossy(body);
+    let line = text.lines().next().unwrap_or_default().trim();
+    if line.starts_with(['<', '{']) { String::new() } else { line.chars().take(MAX_MESSAGE).collect() }
+}
