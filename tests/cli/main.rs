@@ -3,10 +3,13 @@
 mod datasets;
 mod documents;
 mod exits;
+#[path = "../src/fault_server.rs"]
+mod fault_server;
 mod names;
 mod pack;
 mod pipes;
 mod run;
+mod servers;
 mod signals;
 mod streams;
 mod strict;

@@ -6,7 +6,7 @@ use crate::run::{Sample, run};
 fn what_a_name_cannot_do_is_said() {
     let cases: &[(&[&str], &str)] = &[
         (&["ls", "docker://alpine:3.20"], "skopeo copy"),
-        (&["ls", "imgapi:https://images.example/x"], "smartos:PATH"),
+        (&["ls", "imgapi:https://images.example/x"], "imgapi:URL/UUID"),
         (&["ls", "dataset:-r"], "dataset:POOL/NAME"),
         (&["ls", "alpine:3.20"], "local store"),
         (&["ls", "./x"], "dir:./x"),

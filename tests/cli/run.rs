@@ -6,6 +6,9 @@ use std::process::{Command, Output, Stdio};
 /// The program, with nothing of the caller's surroundings that could change what it says.
 pub(crate) fn imageadm() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_imageadm"));
+    for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"] {
+        command.env_remove(name).env_remove(name.to_ascii_lowercase());
+    }
     command.env_remove("NO_COLOR").env("LC_ALL", "C").stdin(Stdio::null());
     command
 }

@@ -4,11 +4,13 @@
 #![allow(clippy::unwrap_used)]
 
 mod corpus;
+mod fault_server;
 mod listing;
 mod run;
 mod tree;
 
 pub use corpus::{Stream, corpus, gunzip, quirk_tags, streams};
+pub use fault_server::{Fault, FaultServer};
 pub use listing::{assert_same, differences, from_guest, list, read_rows};
 pub use run::{Run, error_of};
 pub use tree::Files;
