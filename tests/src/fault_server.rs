@@ -48,11 +48,14 @@ struct Image {
     file: Vec<u8>,
 }
 
+/// Those of the next requests, and that of every one after them.
+type Faults = (VecDeque<Fault>, Option<Fault>);
+
 #[derive(Default)]
 struct State {
     images: Mutex<BTreeMap<String, Image>>,
-    /// By the end of the path: what happens next, and what happens when that is over.
-    faults: Mutex<BTreeMap<String, (VecDeque<Fault>, Option<Fault>)>>,
+    /// By the end of the path.
+    faults: Mutex<BTreeMap<String, Faults>>,
     log: Mutex<Vec<String>>,
     is_over: AtomicBool,
 }
@@ -184,7 +187,7 @@ fn answer(
     let mut headers: Vec<(String, String)> =
         more.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
     let mut put = |name: &str, value: String| headers.push((name.to_owned(), value));
-    let asked =
+    let asked: Option<usize> =
         request.headers.get("range").and_then(|r| r.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok());
     let mut status = status;
     match (asked, &fault) {

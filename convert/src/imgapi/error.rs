@@ -51,6 +51,16 @@ pub enum ImgapiError {
         /// Of the bytes.
         actual: String,
     },
+    /// An image that can't be fetched, or not be used.
+    #[error("{uuid} at {url}: {reason}")]
+    Unusable {
+        /// Which.
+        uuid: Uuid,
+        /// The server.
+        url: String,
+        /// Why.
+        reason: String,
+    },
     /// Nothing tells whether the file is the right one.
     #[error("{url}: neither manifest nor server has a checksum of the file")]
     Unverifiable {

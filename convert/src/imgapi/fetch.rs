@@ -99,12 +99,17 @@ impl Destination for Hashed {
 
 /// What the manifest says of its file.
 pub(super) fn promised(image: &Ancestor<'_>) -> Result<ImageFile> {
-    let uuid = image.manifest.uuid()?;
     match &image.manifest.files()?[..] {
         [file] => Ok(file.clone()),
-        [] => Err(ErrorKind::Unsupported(format!("{uuid} has no file at {}", image.server.url())).into()),
-        _ => Err(ErrorKind::Unsupported(format!("{uuid} has several files, as LXD images do")).into()),
+        [] => Err(unusable(image, "the image has no file".to_owned())?.into()),
+        _ => Err(unusable(image, "the image has several files, as LXD's do".to_owned())?.into()),
     }
+}
+
+/// Why nothing can be done with an image.
+pub(super) fn unusable(image: &Ancestor<'_>, reason: String) -> Result<ImgapiError> {
+    let (uuid, url) = (image.manifest.uuid()?, image.server.url().to_string());
+    Ok(ImgapiError::Unusable { uuid, url, reason })
 }
 
 /// The size, where the manifest tells one: 0 is none.

@@ -9,7 +9,7 @@ use std::thread;
 use aurora_engine::fs;
 use aurora_formats::smartos::{Manifest, Profile, Uuid, validate};
 
-use super::fetch::{fetch, promised, promised_size};
+use super::fetch::{fetch, promised, promised_size, unusable};
 use super::folder::{Place, place};
 use super::{Ancestor, Catalog, Missed};
 use crate::source::smartos::Shelf;
@@ -55,7 +55,7 @@ pub fn import(
     let mut chain = catalog.chain(top, &|_| false, missed, ctx)?;
     chain.reverse();
     for image in &chain {
-        acceptable(&image.manifest)?;
+        acceptable(image)?;
     }
     let folder = options.folder.as_path();
     let named = |e| Error::io(folder.display().to_string(), e);
@@ -102,14 +102,12 @@ fn active(image: &Ancestor<'_>) -> Result<()> {
     }
 }
 
-/// imgadm would refuse it: better now than there.
-fn acceptable(manifest: &Manifest) -> Result<()> {
-    match validate(manifest.object(), Profile::Minimal).first() {
+/// imgadm would refuse it: better now than there. What `files` lacks is another matter: the server may make up for it.
+fn acceptable(image: &Ancestor<'_>) -> Result<()> {
+    let findings = validate(image.manifest.object(), Profile::Minimal);
+    match findings.iter().find(|finding| finding.field != "files") {
         None => Ok(()),
-        Some(first) => {
-            let text = format!("{}: imgadm would refuse the manifest: {first}", manifest.uuid()?);
-            Err(ErrorKind::Unsupported(text).into())
-        }
+        Some(first) => Err(unusable(image, format!("imgadm would refuse the manifest: {first}"))?.into()),
     }
 }
 
