@@ -153,13 +153,11 @@ const FORMS: &str = "oci:DIR[:REF], oci-archive:FILE[:REF], docker-archive:FILE[
                      tar:FILE, dir:PATH, raw:FILE, qcow2:FILE";
 
 /// Forms of the contract that are not built: the word before the colon, what it means, what to use.
-const LATER: &[(&str, &str, &str)] = &[
-    (
-        "docker",
-        "registries (docker://)",
-        "copy the image to a layout first (skopeo copy docker://… oci:DIR:TAG) and use oci:DIR:TAG",
-    ),
-];
+const LATER: &[(&str, &str, &str)] = &[(
+    "docker",
+    "registries (docker://)",
+    "copy the image to a layout first (skopeo copy docker://… oci:DIR:TAG) and use oci:DIR:TAG",
+)];
 
 impl ImageName {
     /// Reads a name whose path may hold any bytes.

@@ -4,6 +4,12 @@ mod datasets;
 mod documents;
 mod exits;
 #[path = "../src/fault_server.rs"]
+#[allow(
+    unreachable_pub,
+    dead_code,
+    clippy::unwrap_used,
+    reason = "it belongs to another package, which exports and uses all of it"
+)]
 mod fault_server;
 mod names;
 mod pack;

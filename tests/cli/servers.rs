@@ -1,7 +1,7 @@
 //! The commands about image servers, against one on this machine.
 
 use crate::fault_server::{Fault, FaultServer};
-use crate::run::{Done, Sample};
+use crate::run::{Done, Sample, imageadm};
 
 const NOWHERE: &str = "00000000-0000-4000-8000-000000000000";
 
@@ -98,6 +98,38 @@ fn images_are_imported_into_a_folder() {
     assert_eq!(crate::run::names(&sample.join("bad")), [""; 0]);
     ask(&sample, &server, &["import", NOWHERE, "--dir", "none"]).exits(3);
     assert_eq!(sample.names(), ["bad", "images", "made"]);
+}
+
+#[test]
+fn an_interruption_reaches_a_request_that_waits() {
+    use std::os::unix::process::ExitStatusExt;
+    let (sample, server, uuid) = served();
+    server.always("/file", Fault::Stall);
+    let temp = sample.join("temp");
+    std::fs::create_dir(&temp).expect("the sample can be written");
+    let child = imageadm()
+        .args(["convert", &format!("imgapi:{}/{uuid}", server.url()), "oci:out"])
+        .current_dir(sample.path())
+        .env("TMPDIR", &temp)
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("the program was built with this test");
+    while !server.requests().iter().any(|line| line.ends_with("/file")) {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    let id = child.id().to_string();
+    assert!(
+        std::process::Command::new("kill")
+            .args(["-INT", &id])
+            .status()
+            .expect("kill is everywhere")
+            .success()
+    );
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!(output.status.signal(), Some(2), "{:?}", output.status);
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "interrupted\n");
+    assert_eq!(sample.names(), ["made", "temp"]);
+    assert_eq!(crate::run::names(&temp), [""; 0]);
 }
 
 #[test]

@@ -279,9 +279,10 @@ fn right_answer(request: &Request, state: &State) -> (u16, Vec<u8>) {
             let marker = request.query.get("marker").and_then(|uuid| images.get(uuid));
             let limit = request.query.get("limit").and_then(|n| n.parse().ok()).unwrap_or(1000);
             let fits = |image: &&&Image| {
-                let name = request.query.get("name");
+                // A part of the name is enough for `~PART`, the rest is for the client to see.
+                let name = request.query.get("name").map(|name| name.trim_start_matches('~'));
                 marker.is_none_or(|marker| image.published >= marker.published)
-                    && name.is_none_or(|name| image.manifest.contains(&format!("\"name\":\"{name}\"")))
+                    && name.is_none_or(|name| image.manifest.contains(name))
             };
             let rows: Vec<&str> =
                 sorted.iter().filter(fits).take(limit).map(|i| i.manifest.as_str()).collect();

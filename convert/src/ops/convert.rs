@@ -2,7 +2,8 @@
 
 use aurora_engine::codec::{Codec, Compression};
 
-use super::{Selection, one_pipe, placement, read};
+use super::placement;
+use super::{Selection, one_pipe, read};
 use crate::image::smartos::SmartosOptions;
 use crate::lineage::{Layers, Loaded};
 use crate::names::ImageName;
