@@ -16,6 +16,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::pack::Pack;
 use crate::servers::args::{Ancestry, Avail, Channels, Import, Show, SourcesArgs};
+use crate::store;
 use crate::units::{parse_compression, parse_size};
 
 /// Converts images: OCI, ZFS send streams, tar, directories, disks.
@@ -31,6 +32,7 @@ pub(crate) struct Cli {
 /// Shown below the long help of every command that takes names.
 pub(crate) const NAMES: &str = "\
 Image names:
+  NAME[:TAG]                 an image of the local store
   oci:DIR[:REF]              OCI image layout
   oci-archive:FILE[:REF]     the same as a tar
   docker-archive:FILE[:REF]  what docker save writes
@@ -64,6 +66,13 @@ pub(crate) enum Command {
     Import(Import),
     Sources(SourcesArgs),
     Channels(Channels),
+    List(store::List),
+    Tag(store::Tag),
+    Untag(store::Untag),
+    Rm(store::Rm),
+    Gc(store::Gc),
+    Fsck(store::Fsck),
+    Du(store::Du),
     Completions(Completions),
     Man(Man),
 }
@@ -90,6 +99,9 @@ pub(crate) struct Common {
         help_heading = "Common options"
     )]
     pub(crate) memory: u64,
+    /// The local store, an OCI layout [default: AURORA_STORE, else aurora/store in the user's data directory]
+    #[arg(long, value_name = "DIR", global = true, help_heading = "Common options")]
+    pub(crate) store: Option<PathBuf>,
 }
 
 /// More threads than any machine has are a slip of the finger.
@@ -121,9 +133,9 @@ pub(crate) struct Convert {
     /// The image to write
     #[arg(value_name = "DST", value_parser = image_name())]
     pub(crate) dst: ImageName,
-    /// One tree, or each layer or snapshot as one of the result
-    #[arg(long, value_name = "HOW", value_enum, default_value_t = LayersArg::Squash)]
-    pub(crate) layers: LayersArg,
+    /// One tree, or each layer or snapshot as one of the result [default: squash; keep in the local store]
+    #[arg(long, value_name = "HOW", value_enum)]
+    pub(crate) layers: Option<LayersArg>,
     #[command(flatten)]
     pub(crate) selected: Selected,
     /// How the result is packed: none, gzip, zstd, bzip2 or xz, and a level [default: the form's own]

@@ -13,7 +13,7 @@ pub(crate) fn run(args: &Convert, session: &Session) -> Result<Exit, Stop> {
     check_output(&args.dst, args.json)?;
     let options = ConvertOptions {
         selection: selection(&args.selected),
-        layers: args.layers.into(),
+        layers: args.layers.map_or_else(|| ops::default_layers(&args.dst), Into::into),
         compression: args.compress,
         placement: args.placement.into(),
         target: args.target.map(Into::into),

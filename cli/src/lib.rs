@@ -19,6 +19,7 @@ mod run;
 mod servers;
 mod session;
 mod signals;
+mod store;
 mod units;
 mod validate;
 mod verify;

@@ -10,7 +10,7 @@ use clap::Parser;
 use crate::args::{Cli, Command};
 use crate::exit::Exit;
 use crate::session::{Session, Stop};
-use crate::{convert, diff, errors, generate, inspect, ls, pack, servers, signals, validate, verify};
+use crate::{convert, diff, errors, generate, inspect, ls, pack, servers, signals, store, validate, verify};
 
 /// `imageadm`.
 pub fn main() -> ExitCode {
@@ -44,6 +44,13 @@ pub fn main() -> ExitCode {
         Command::Import(args) => servers::import(args, &session),
         Command::Sources(args) => servers::sources(args, &session),
         Command::Channels(args) => servers::channels(args, &session),
+        Command::List(args) => store::list(args, &session),
+        Command::Tag(args) => store::tag(args, &session),
+        Command::Untag(args) => store::untag(args, &session),
+        Command::Rm(args) => store::rm(args, &session),
+        Command::Gc(args) => store::gc(args, &session),
+        Command::Fsck(args) => store::fsck(args, &session),
+        Command::Du(args) => store::du(args, &session),
         Command::Completions(args) => generate::completions(args),
         Command::Man(args) => generate::man(args),
     };

@@ -10,6 +10,7 @@ use crate::args::{Common, Selected};
 use crate::errors;
 use crate::output::Output;
 use crate::progress::Watch;
+use crate::store::default_store;
 
 /// The surroundings of one command.
 pub(crate) struct Session {
@@ -50,6 +51,7 @@ impl Session {
         let mut options = Options::new(std::env::temp_dir());
         options.threads = self.threads();
         options.memory = self.common.memory;
+        options.store = self.common.store.clone().or_else(default_store);
         Ctx::new(options, &self.watch, &self.cancel)
     }
 

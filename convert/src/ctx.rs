@@ -78,6 +78,8 @@ pub struct Options {
     pub max_decoded: u64,
     /// How servers are talked to.
     pub remote: ClientOptions,
+    /// Where the local store is, or is to be made; names in it can't be used without.
+    pub store: Option<PathBuf>,
 }
 
 /// Bodies that may stay in memory when nothing else is said.
@@ -94,6 +96,7 @@ impl Options {
             temp_dir,
             max_decoded: DEFAULT_MAX_DECODED,
             remote: ClientOptions::default(),
+            store: None,
         }
     }
 }

@@ -95,6 +95,12 @@ pub enum ErrorKind {
     /// Content is not what its digest and size promise.
     #[error(transparent)]
     Verify(#[from] aurora_engine::digest::VerifyError),
+    /// The local store can't be used, or lacks something.
+    #[error(transparent)]
+    Store(#[from] aurora_engine::store::StoreError),
+    /// Garbage can't be told from what is needed.
+    #[error("nothing was removed, as it can't be told what this image needs: {0}")]
+    NotCollected(String),
     /// A layer's uncompressed bytes are not those of the config's `diff_ids`.
     #[error("diffID does not match: config says {expected}, layer is {actual}")]
     DiffId {
@@ -239,6 +245,7 @@ impl Error {
             ),
             ErrorKind::Remote(e) => e.hint(),
             ErrorKind::Imgapi(e) => e.hint(),
+            ErrorKind::Store(e) => e.hint(),
             ErrorKind::Tar(_)
             | ErrorKind::Block(_)
             | ErrorKind::Codec(_)
@@ -247,6 +254,7 @@ impl Error {
             | ErrorKind::DiffId { .. } => {
                 Some("the image is damaged or hostile; `imageadm verify` lists every problem it has")
             }
+            ErrorKind::NotCollected(_) => Some("bring the image in again, or take it out with `imageadm rm`"),
             ErrorKind::Lossy(_) => Some("leave out --strict to convert all the same"),
             _ => None,
         }

@@ -15,6 +15,7 @@ pub mod names;
 pub mod ops;
 pub mod sink;
 pub mod source;
+pub mod store;
 pub mod tree;
 
 pub use ctx::{

@@ -6,6 +6,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use crate::store::{StoredName, StoredNameError};
 use aurora_engine::remote::{Url, UrlError};
 use aurora_formats::smartos::Uuid;
 
@@ -91,6 +92,8 @@ pub enum ImageName {
         /// The image.
         uuid: Uuid,
     },
+    /// `NAME[:TAG]`: in the local store.
+    Stored(StoredName),
 }
 
 /// Why a text is no [`ImageName`].
@@ -142,15 +145,37 @@ pub enum NameError {
     /// A path without a transport.
     #[error("a path needs its form in front of it, as in dir:{0} (or one of {FORMS})")]
     BarePath(String),
+    /// A name in the local store that is malformed.
+    #[error(transparent)]
+    Stored(#[from] StoredNameError),
+    /// The word of a form, alone.
+    #[error("{0} is a form and needs a path behind a colon; no image of the local store has this name")]
+    FormAlone(String),
     /// No transport that is known, and no name of a store's image either.
     #[error("not an image name: {0}; use one of {FORMS}")]
     Unknown(String),
 }
 
 /// All usable forms, for messages.
-const FORMS: &str = "oci:DIR[:REF], oci-archive:FILE[:REF], docker-archive:FILE[:REF], \
-                     zfs:FILE[#DATASET@SNAP], smartos:PATH, imgapi:URL/UUID, dataset:POOL/NAME[@SNAP], \
-                     tar:FILE, dir:PATH, raw:FILE, qcow2:FILE";
+const FORMS: &str = "NAME[:TAG] in the local store, oci:DIR[:REF], oci-archive:FILE[:REF], docker-archive:FILE[:REF], \
+                     zfs:FILE[#DATASET@SNAP], smartos:PATH, imgapi:URL/UUID, dataset:POOL/NAME[@SNAP], tar:FILE, \
+                     dir:PATH, raw:FILE, qcow2:FILE";
+
+/// Words before a colon.
+const FORM_WORDS: [&str; 12] = [
+    "oci",
+    "oci-archive",
+    "docker-archive",
+    "zfs",
+    "tar",
+    "dir",
+    "raw",
+    "qcow2",
+    "smartos",
+    "docker",
+    "imgapi",
+    "dataset",
+];
 
 /// Forms of the contract that are not built: the word before the colon, what it means, what to use.
 const LATER: &[(&str, &str, &str)] = &[(
@@ -204,11 +229,8 @@ impl ImageName {
                 let later = LATER.iter().find(|(name, ..)| name.as_bytes() == word);
                 return Err(match later {
                     Some(&(_, what, instead)) => NameError::NotYet { what, instead },
-                    None if is_store_name(raw) => NameError::NotYet {
-                        what: "local store, which such a name would be looked up in",
-                        instead: "use oci:DIR[:REF], oci-archive:FILE[:REF], docker-archive:FILE[:REF], \
-                                  zfs:FILE[#DATASET@SNAP], tar:FILE, dir:PATH or raw:FILE",
-                    },
+                    None if FORM_WORDS.contains(&shown().as_str()) => NameError::FormAlone(shown()),
+                    None if is_store_name(raw) => return Ok(Self::Stored(shown().parse()?)),
                     None => NameError::Unknown(shown()),
                 });
             }
@@ -226,9 +248,10 @@ impl ImageName {
         }
     }
 
-    /// The word before the colon.
+    /// The word before the colon; `store` for names that have none.
     pub fn transport(&self) -> &'static str {
         match self {
+            Self::Stored(_) => "store",
             Self::Oci { .. } => "oci",
             Self::OciArchive { .. } => "oci-archive",
             Self::DockerArchive { .. } => "docker-archive",
@@ -243,10 +266,10 @@ impl ImageName {
         }
     }
 
-    /// The file or directory, if it is one: no pipe, no dataset, nothing on a server.
+    /// The file or directory, if it is one: no pipe, no dataset, nothing in the local store or on a server.
     pub fn path(&self) -> Option<&Path> {
         match self {
-            Self::Imgapi { .. } => None,
+            Self::Stored(_) | Self::Imgapi { .. } => None,
             Self::Oci { dir: path, .. } | Self::Dir { path } | Self::Smartos { path } => Some(path),
             Self::OciArchive { file, .. }
             | Self::DockerArchive { file, .. }
@@ -263,7 +286,8 @@ impl ImageName {
 
     /// Whether it is standard input or output.
     pub fn is_pipe(&self) -> bool {
-        self.path().is_none() && !self.is_dataset() && !matches!(self, Self::Imgapi { .. })
+        let is_elsewhere = self.is_dataset() || matches!(self, Self::Imgapi { .. } | Self::Stored(_));
+        self.path().is_none() && !is_elsewhere
     }
 
     /// Whether it is a dataset of this host.
@@ -299,6 +323,9 @@ impl FromStr for ImageName {
 /// The name as it was given, but for needless escapes; what is not UTF-8 in the path is replaced.
 impl fmt::Display for ImageName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Self::Stored(name) = self {
+            return name.fmt(f);
+        }
         write!(f, "{}:", self.transport())?;
         if let Self::Dataset { name } = self {
             return name.fmt(f);
@@ -449,6 +476,9 @@ mod tests {
                 "dataset:zones/x@a..b",
                 ImageName::Dataset { name: DatasetName::parse(b"zones/x@a..b").unwrap() },
             ),
+            ("alpine", ImageName::Stored("alpine".parse().unwrap())),
+            ("alpine:3.20", ImageName::Stored("alpine:3.20".parse().unwrap())),
+            ("ghcr.io/a/b:1", ImageName::Stored("ghcr.io/a/b:1".parse().unwrap())),
         ];
         for (text, want) in cases {
             let got: ImageName = text.parse().unwrap_or_else(|e| panic!("{text}: {e}"));
@@ -481,7 +511,7 @@ mod tests {
             ("/srv/x", dir("/srv/x")),
             ("dir:tree", dir("tree")),
             ("tar:x", "tar:x".parse().ok()),
-            ("alpine:3.20", None),
+            ("alpine:3.20", "alpine:3.20".parse().ok()),
             ("", None),
             ("-", None),
         ];
@@ -499,9 +529,9 @@ mod tests {
             ("smartos:-", "smartos:./-"),
             ("dataset:zones/x@", "not a dataset's name"),
             ("dataset:-r", "not a dataset's name"),
-            ("alpine", "local store"),
-            ("alpine:3.20", "local store"),
-            ("ghcr.io/a/b:1", "local store"),
+            ("alpine:", "NAME[:TAG]"),
+            ("a--/b", "NAME[:TAG]"),
+            ("dir", "dir is a form"),
             ("./x", "dir:./x"),
             ("/x", "dir:/x"),
             ("", "not an image name"),

@@ -122,11 +122,19 @@ impl Hasher {
 
     /// The digest of all that was fed.
     pub fn finish(self) -> Digest {
-        let (algorithm, bytes) = match self.0 {
-            State::Sha256(h) => (Algorithm::Sha256, h.finalize().to_vec()),
-            State::Sha512(h) => (Algorithm::Sha512, h.finalize().to_vec()),
+        let algorithm = match self.0 {
+            State::Sha256(_) => Algorithm::Sha256,
+            State::Sha512(_) => Algorithm::Sha512,
         };
-        Digest { algorithm, hex: to_hex(&bytes).into_boxed_str() }
+        Digest { algorithm, hex: to_hex(&self.finish_bytes()).into_boxed_str() }
+    }
+
+    /// The same as bytes.
+    pub fn finish_bytes(self) -> Vec<u8> {
+        match self.0 {
+            State::Sha256(h) => h.finalize().to_vec(),
+            State::Sha512(h) => h.finalize().to_vec(),
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! The program as scripts see it: exit status, standard output, standard error, what is left on disk.
 
+mod crashes;
 mod datasets;
 mod documents;
 mod exits;
@@ -17,6 +18,7 @@ mod pipes;
 mod run;
 mod servers;
 mod signals;
+mod store;
 mod streams;
 mod strict;
 mod trees;

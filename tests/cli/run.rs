@@ -10,6 +10,8 @@ pub(crate) fn imageadm() -> Command {
         command.env_remove(name).env_remove(name.to_ascii_lowercase());
     }
     command.env_remove("NO_COLOR").env("LC_ALL", "C").stdin(Stdio::null());
+    // No test may touch the store of whoever runs it.
+    command.env("AURORA_STORE", "/nonexistent/store");
     command
 }
 

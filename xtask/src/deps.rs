@@ -16,8 +16,8 @@ const MAY_USE: [(&str, &[&str]); 7] = [
     ("xtask", &[]),
 ];
 
-/// Modules that may hold unsafe code. None so far: a name here wants a reason in ARCHITECTURE.md.
-const MAY_BE_UNSAFE: [&str; 0] = [];
+/// Modules that may hold unsafe code. A name here wants a reason in ARCHITECTURE.md.
+const MAY_BE_UNSAFE: [&str; 1] = ["engine/src/fs/mapped.rs"];
 
 /// Beyond this a file holds more than one noun.
 const MAX_LINES: usize = 600;

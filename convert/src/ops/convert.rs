@@ -2,8 +2,7 @@
 
 use aurora_engine::codec::{Codec, Compression};
 
-use super::placement;
-use super::{Selection, one_pipe, read};
+use super::{Selection, into_store, one_pipe, placement, read};
 use crate::image::smartos::SmartosOptions;
 use crate::lineage::{Layers, Loaded};
 use crate::names::ImageName;
@@ -54,8 +53,17 @@ pub fn convert(
     ctx: &Ctx<'_>,
 ) -> Result<Converted> {
     check(src, dst, options)?;
+    let step = into_store::step(src, dst, options, ctx)?;
+    if let Some(done) = into_store::shortcut(src, dst, step.as_ref(), options, ctx)? {
+        return Ok(done);
+    }
     let loaded = read(src, &options.selection, options.layers, ctx)?;
-    place_and_write(loaded, src, dst, options, ctx)
+    let converted = place_and_write(loaded, src, dst, options, ctx)?;
+    // A source that has changed meanwhile is not the one that was asked about.
+    if step.is_some() && into_store::step(src, dst, options, ctx)? == step {
+        into_store::note(dst, step.as_ref(), &converted, ctx)?;
+    }
+    Ok(converted)
 }
 
 /// What comes after reading.
@@ -142,7 +150,10 @@ pub(super) fn check(src: &ImageName, dst: &ImageName, options: &ConvertOptions) 
         }
         (ImageName::Dir { .. }, Some(_)) => refuse("a directory is not compressed; leave out --compress"),
         (
-            ImageName::Oci { .. } | ImageName::OciArchive { .. } | ImageName::DockerArchive { .. },
+            ImageName::Oci { .. }
+            | ImageName::OciArchive { .. }
+            | ImageName::DockerArchive { .. }
+            | ImageName::Stored(_),
             Some(Codec::Bzip2 | Codec::Xz),
         ) => refuse("layers are packed with none, gzip or zstd"),
         _ => Ok(()),

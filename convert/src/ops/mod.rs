@@ -5,11 +5,13 @@ mod convert;
 mod date;
 mod diff;
 mod inspect;
+mod into_store;
 mod list;
 mod origin;
 mod pack;
 mod placement;
 mod servers;
+pub mod store;
 mod survey;
 mod validate;
 mod verify;
@@ -19,6 +21,7 @@ pub use convert::{ConvertOptions, Converted, convert};
 pub use date::{civil, rfc3339};
 pub use diff::{Comparison, DiffOptions, Difference, diff};
 pub use inspect::{Inspection, LayerInfo, LossInfo, ManifestInfo, SnapshotInfo, inspect};
+pub use into_store::default_layers;
 pub use list::{LayerRow, ListRequest, Listing, list};
 pub use pack::{PackOptions, pack};
 pub use servers::{Answer, Found, ancestry, avail, channels, import, local_ancestry, ping, show};
@@ -78,8 +81,8 @@ fn must_exist(name: &ImageName) -> Result<()> {
 
 /// Whether a name is of one of the forms that hold OCI or Docker images.
 fn is_oci(name: &ImageName) -> bool {
-    use ImageName::{DockerArchive, Oci, OciArchive};
-    matches!(name, Oci { .. } | OciArchive { .. } | DockerArchive { .. })
+    use ImageName::{DockerArchive, Oci, OciArchive, Stored};
+    matches!(name, Oci { .. } | OciArchive { .. } | DockerArchive { .. } | Stored(_))
 }
 
 /// Standard input can be read once.

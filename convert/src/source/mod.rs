@@ -31,9 +31,10 @@ pub struct ReadOptions {
 /// Reads an image of any form.
 pub fn read(name: &ImageName, options: &ReadOptions, ctx: &Ctx<'_>) -> Result<Loaded> {
     let read = match name {
-        ImageName::Oci { .. } | ImageName::OciArchive { .. } | ImageName::DockerArchive { .. } => {
-            oci::read(name, options, ctx)
-        }
+        ImageName::Oci { .. }
+        | ImageName::OciArchive { .. }
+        | ImageName::DockerArchive { .. }
+        | ImageName::Stored(_) => oci::read(name, options, ctx),
         ImageName::Zfs { file, pick } => zfs::read(file, pick.as_deref(), options, ctx),
         ImageName::Tar { file } => tar::read(file, options, ctx),
         ImageName::Dir { path } => dir::read(path, options, ctx),

@@ -81,6 +81,17 @@ pub fn exists(path: &Path) -> io::Result<bool> {
     }
 }
 
+/// Bytes of a regular file, no symbolic link followed; `None` if nothing has this name. Anything else of that name is
+/// an error.
+pub fn size_of(path: &Path) -> io::Result<Option<u64>> {
+    match std::fs::symlink_metadata(path) {
+        Ok(found) if found.is_file() => Ok(Some(found.len())),
+        Ok(_) => Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(e),
+    }
+}
+
 /// Whether this is a directory, symbolic links followed; what does not exist is none.
 pub fn is_dir(path: &Path) -> bool {
     path.is_dir()

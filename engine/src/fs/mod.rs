@@ -5,6 +5,8 @@ mod atomic;
 mod beneath;
 mod file;
 mod lock;
+mod locked_file;
+mod mapped;
 mod meta;
 mod new_dirs;
 mod partial;
@@ -19,9 +21,11 @@ mod xattr;
 pub use atomic::{AtomicFile, OutputFile};
 pub use file::{
     create_dir_all, exists, is_dir, is_file, is_regular, open_input, open_regular, read_dir, read_limited,
-    remove_dir_all, remove_file, rename, stdin, stdout,
+    remove_dir_all, remove_file, rename, size_of, stdin, stdout,
 };
-pub use lock::DirLock;
+pub use lock::{DirLock, FileLock};
+pub use locked_file::{LockedFile, remove_stale};
+pub use mapped::map;
 pub use meta::{Kind, Status, is_root, own_ids};
 pub use new_dirs::NewDirs;
 pub use partial::PartialFile;

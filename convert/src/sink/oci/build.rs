@@ -4,6 +4,7 @@ use std::io::{self, BufWriter, Write};
 
 use aurora_engine::codec::{self, Codec};
 use aurora_engine::digest::{Algorithm, Digest, HashingWriter};
+use aurora_engine::store::BlobFacts;
 use aurora_formats::oci::descriptor::REF_NAME;
 use aurora_formats::oci::{Descriptor, Manifest, PlatformSpec, media};
 
@@ -32,7 +33,7 @@ pub(super) struct Built {
 const BUFFER: usize = 256 << 10;
 
 /// Writes all blobs of an image.
-pub(super) fn build(request: &Request<'_>, store: &mut Store, ctx: &Ctx<'_>) -> Result<Built> {
+pub(super) fn build(request: &Request<'_>, store: &mut Store<'_>, ctx: &Ctx<'_>) -> Result<Built> {
     let steps = &request.lineage.steps;
     let (mut layers, mut diff_ids, mut facts) = (Vec::new(), Vec::new(), Vec::new());
     for (n, step) in steps.iter().enumerate() {
@@ -82,7 +83,7 @@ fn layer(
     request: &Request<'_>,
     below: Option<&Step>,
     step: &Step,
-    store: &mut Store,
+    store: &mut Store<'_>,
     ctx: &Ctx<'_>,
 ) -> Result<(Descriptor, Digest)> {
     let failed = |e| Error::io("layer", e);
@@ -98,9 +99,16 @@ fn layer(
         }
     }
     let plain = out.into_inner().map_err(|e| failed(e.into_error()))?;
-    let (encoder, diff_id, _) = plain.finish();
+    let (encoder, diff_id, plain_size) = plain.finish();
     let (pending, digest, size) = encoder.finish().map_err(failed)?.finish();
-    store.finish(pending.inner, &digest)?;
+    store.finish(pending.inner, &digest, size)?;
+    let facts = BlobFacts {
+        size,
+        codec: request.compression.codec.name().to_owned(),
+        decoded_digest: diff_id.to_string(),
+        decoded_size: plain_size,
+    };
+    store.note(&digest, &facts)?;
     let media_type = match request.compression.codec {
         Codec::None => media::LAYER,
         Codec::Zstd => media::LAYER_ZSTD,

@@ -8,6 +8,7 @@ mod archive;
 mod build;
 mod layout;
 mod store;
+mod stored;
 
 use aurora_engine::codec::{Codec, Compression};
 use aurora_formats::oci::reference;
@@ -33,6 +34,10 @@ pub fn write(lineage: &Lineage, name: &ImageName, options: &WriteOptions, ctx: &
             // Docker reads packed layers too, but writes them plain, and old ones expect no other.
             let request = Request::new(lineage, reference.as_deref(), options, Codec::None)?;
             archive::write(&request, file, archive::Form::Docker, options.force, ctx)
+        }
+        ImageName::Stored(name) => {
+            let request = Request::new(lineage, None, options, Codec::Gzip)?;
+            stored::write(&request, name, ctx)
         }
         other => Err(Error::usage(format!("not an OCI image name: {other}"))),
     }

@@ -6,11 +6,15 @@ use std::sync::Arc;
 
 use aurora_engine::body::{Body, FileBody, ReadAt, Spool};
 use aurora_engine::codec::{self, Codec, DETECT_LEN};
+use aurora_engine::digest::Digest;
 use aurora_engine::fs;
+use aurora_engine::store::BlobFacts;
+use aurora_formats::oci::layout;
 
 use crate::content::{BlockCache, Content};
 use crate::names::FileName;
 use crate::source::ingest;
+use crate::store::Local;
 use crate::tree::{self, InodeId, Kind, Tree};
 use crate::{Ctx, Error, Result};
 
@@ -18,6 +22,10 @@ use crate::{Ctx, Error, Result};
 pub(super) trait Files: Send + Sync {
     /// A file; `None` if there is none of that name.
     fn file(&self, path: &str) -> Result<Option<Body>>;
+
+    /// Keeps what was found out about a blob by reading it, where such things are kept. That is no part of reading: it
+    /// may as well be found out again.
+    fn note(&self, _digest: &Digest, _facts: &dyn Fn() -> Result<BlobFacts>) {}
 }
 
 /// A layout that is a directory. Asked for paths of fixed names and well-formed digests only, so none leads out.
@@ -31,6 +39,27 @@ impl Files for DirFiles {
             Ok(body) => Ok(Some(Arc::new(body))),
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(e) => Err(Error::io(path.display().to_string(), e)),
+        }
+    }
+}
+
+/// The local store: its large blobs are mapped.
+pub(super) struct StoreFiles(pub(super) Arc<Local>);
+
+impl Files for StoreFiles {
+    fn file(&self, path: &str) -> Result<Option<Body>> {
+        let digest = path.strip_prefix(layout::BLOBS).and_then(|rest| rest.strip_prefix('/'));
+        match digest.and_then(|rest| rest.replacen('/', ":", 1).parse().ok()) {
+            Some(digest) => Ok(self.0.blobs().body(&digest)?),
+            None => Ok(None),
+        }
+    }
+
+    fn note(&self, digest: &Digest, facts: &dyn Fn() -> Result<BlobFacts>) {
+        let blobs = self.0.blobs();
+        if blobs.is_ours() && blobs.facts(digest).is_none() {
+            // A store that can't be written to is read all the same.
+            let _ = facts().map(|facts| blobs.note_facts(digest, &facts));
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Nothing is believed: every document and layer is read through its digest and size, every layer's uncompressed
 //! bytes are compared with the config's diffID, and how a layer is packed is told by its content, not by its label.
 
+mod copy;
 mod docker;
 mod files;
 mod layers;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 use aurora_engine::digest::Digest;
 use aurora_formats::oci::chain::chain_text;
 
+pub(crate) use copy::{copy, manifest_of};
 pub(crate) use snapshot::to_annotations;
 pub use snapshot::{SNAPSHOT_CREATION_TIME, SNAPSHOT_GUID, SNAPSHOT_NAME};
 pub use survey::{ImageSurvey, LayerSurvey, Survey, survey, survey_one};
@@ -40,6 +42,9 @@ pub fn read(name: &ImageName, options: &ReadOptions, ctx: &Ctx<'_>) -> Result<Lo
     ctx.progress.total(layers.iter().map(|layer| layer.body.len()).sum());
     ctx.progress.phase("layers");
     let ingested = layers::ingest_all(&layers, ctx)?;
+    for (layer, taken) in layers.iter().zip(&ingested) {
+        store.note(layer, taken.bytes);
+    }
     ctx.progress.phase("tree");
     let mut changes = ingested.into_iter();
     let history = picked.config.layer_history();

@@ -6,14 +6,16 @@ use std::sync::Arc;
 use aurora_engine::body::{Body, MemBody};
 use aurora_engine::digest::{Digest, VerifyError, VerifyingReader};
 use aurora_engine::fs;
+use aurora_engine::store::BlobFacts;
 use aurora_formats::oci::descriptor::Annotations;
 use aurora_formats::oci::media::Packing;
 use aurora_formats::oci::{Config, Descriptor, Index, Manifest, OciError, docker_archive, json, layout};
 
-use super::files::{BodyReader, DirFiles, Files, TreeFiles};
+use super::files::{BodyReader, DirFiles, Files, StoreFiles, TreeFiles};
 use crate::image::select::{self, Documents, Wanted};
 use crate::names::ImageName;
 use crate::source::ReadOptions;
+use crate::store::{Local, StoredName};
 use crate::{Ctx, Error, ErrorKind, Result};
 
 /// A layout, archive or docker-archive.
@@ -83,8 +85,24 @@ impl Store {
                     .into()),
                 }
             }
+            ImageName::Stored(name) => Self::stored(name, ctx),
             other => Err(Error::usage(format!("not an OCI image name: {other}"))),
         }
+    }
+
+    /// The images that a name in the local store means, and no others.
+    fn stored(name: &StoredName, ctx: &Ctx<'_>) -> Result<Self> {
+        let no_such = || ErrorKind::NoSuchImage("there is no local store".into());
+        let local = Local::open_if_any(ctx)?.ok_or_else(no_such)?;
+        Self::stored_in(Arc::new(local), name)
+    }
+
+    /// The same in a store that is open already.
+    pub(super) fn stored_in(local: Arc<Local>, name: &StoredName) -> Result<Self> {
+        let refs = local.refs()?;
+        let manifests = refs.find(name)?.into_iter().map(|entry| entry.descriptor.clone()).collect();
+        let form = Form::Layout(Index { manifests, ..Index::default() });
+        Ok(Self { files: Box::new(StoreFiles(local)), form })
     }
 
     fn layout(files: Box<dyn Files>) -> Result<Self> {
@@ -179,6 +197,20 @@ impl Store {
             diff_id,
             annotations: layer.annotations.clone(),
         })
+    }
+
+    /// Keeps what reading a layer has proved.
+    pub(super) fn note(&self, layer: &Layer, decoded_size: u64) {
+        let Some((digest, size)) = &layer.promise else { return };
+        let facts = || {
+            Ok(BlobFacts {
+                size: *size,
+                codec: super::survey::content_of(layer)?.name().to_owned(),
+                decoded_digest: layer.diff_id.to_string(),
+                decoded_size,
+            })
+        };
+        self.files.note(digest, &facts);
     }
 
     /// A blob, not yet verified: the file, or the copy within the descriptor.

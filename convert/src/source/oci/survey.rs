@@ -217,7 +217,7 @@ fn of_layers(store: &Store, picked: &Picked, ctx: &Ctx<'_>) -> Vec<LayerSurvey> 
 }
 
 /// How a layer is packed, by its first bytes.
-fn content_of(layer: &Layer) -> Result<Codec> {
+pub(super) fn content_of(layer: &Layer) -> Result<Codec> {
     let mut head = vec![0; layer.body.len().min(DETECT_LEN as u64) as usize];
     layer.body.read_exact_at(&mut head, 0).map_err(|e| Error::io(layer.name.clone(), e))?;
     Ok(codec::detect(&head))

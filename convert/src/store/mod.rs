@@ -1,0 +1,12 @@
+//! The local store as images see it: names in `index.json`, documents, and which blobs an image needs. The bytes are
+//! [`aurora_engine::store`]'s.
+
+mod local;
+mod name;
+mod reach;
+mod refs;
+
+pub(crate) use local::Local;
+pub use name::{StoredName, StoredNameError};
+pub(crate) use reach::{Reach, RefFaultKind, Walk};
+pub(crate) use refs::{Entry, Refs};

@@ -1,0 +1,189 @@
+//! What is known about blobs, and which steps are done: records that can be deleted and are made again.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::{Result, Store, StoreError};
+use crate::digest::{Algorithm, Digest, Hasher};
+use crate::fs;
+
+/// The version that is written and read. Records of other versions are made anew.
+const VERSION: u64 = 1;
+/// Far more than any record: those with the longest lists of losses are cut before they are written.
+const MAX_SIZE: u64 = 1 << 20;
+/// Bytes of the SHA-256 behind every record.
+const SUM: usize = 32;
+
+/// What was found out by decoding a blob.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlobFacts {
+    /// Stored bytes.
+    #[serde(rename = "n")]
+    pub size: u64,
+    /// How it is packed: a [`crate::codec::Codec::name`].
+    #[serde(rename = "c")]
+    pub codec: String,
+    /// Digest of what it unpacks to: of a layer, its diffID.
+    #[serde(rename = "d")]
+    pub decoded_digest: String,
+    /// Bytes that it unpacks to.
+    #[serde(rename = "u")]
+    pub decoded_size: u64,
+}
+
+/// What a finished step made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Memo {
+    /// Blobs made, each with its size: while one of them is not there, the step is not done.
+    #[serde(rename = "o")]
+    pub outputs: Vec<(String, u64)>,
+    /// What else the caller needs to know of it, in a form of its own.
+    #[serde(rename = "p")]
+    pub payload: String,
+}
+
+/// Kinds of records, each in a directory of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// [`BlobFacts`] by the digest of the blob.
+    Blob,
+    /// [`Memo`] by the digest of what the step was given.
+    Memo,
+}
+
+impl Kind {
+    pub(super) const ALL: [Self; 2] = [Self::Blob, Self::Memo];
+
+    pub(super) fn dir(self) -> &'static str {
+        match self {
+            Self::Blob => "index",
+            Self::Memo => "memo",
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Blob => "blob",
+            Self::Memo => "memo",
+        }
+    }
+}
+
+/// The record; its members are written in this order (`FORMAT.md`).
+#[derive(Serialize, Deserialize)]
+struct Record<'a, T> {
+    v: u64,
+    k: &'a str,
+    /// What it is about: a record under a wrong name is none.
+    i: String,
+    r: T,
+}
+
+fn encode<T: Serialize>(kind: Kind, id: &Digest, value: &T) -> Vec<u8> {
+    let record = Record { v: VERSION, k: kind.name(), i: id.to_string(), r: value };
+    let mut bytes = serde_cbor::to_vec(&record).expect("numbers, text and lists always have a CBOR form");
+    let sum = sha256(&bytes);
+    bytes.extend_from_slice(&sum);
+    bytes
+}
+
+/// `None` for whatever is not a whole record of this kind and name.
+fn decode<T: DeserializeOwned>(kind: Kind, id: &Digest, bytes: &[u8]) -> Option<T> {
+    let (bytes, sum) = bytes.split_at_checked(bytes.len().checked_sub(SUM)?)?;
+    if sha256(bytes) != sum {
+        return None;
+    }
+    let record: Record<'_, T> = serde_cbor::from_slice(bytes).ok()?;
+    let is_it = record.v == VERSION && record.k == kind.name() && record.i == id.to_string();
+    is_it.then_some(record.r)
+}
+
+fn sha256(bytes: &[u8]) -> [u8; SUM] {
+    let mut hasher = Hasher::new(Algorithm::Sha256);
+    hasher.update(bytes);
+    hasher.finish_bytes().try_into().expect("SHA-256 has 32 bytes")
+}
+
+impl Store {
+    pub(super) fn record_path(&self, kind: Kind, id: &Digest) -> PathBuf {
+        let dir = self.side().join(kind.dir()).join(id.algorithm().name());
+        dir.join(&id.hex()[..2]).join(id.hex())
+    }
+
+    /// Whether a record is whole.
+    pub(super) fn is_whole(&self, kind: Kind, id: &Digest) -> bool {
+        match kind {
+            Kind::Blob => self.load::<BlobFacts>(kind, id).is_some(),
+            Kind::Memo => self.load::<Memo>(kind, id).is_some(),
+        }
+    }
+
+    pub(super) fn load<T: DeserializeOwned>(&self, kind: Kind, id: &Digest) -> Option<T> {
+        // What can't be read is not known: nothing here is ever needed.
+        let bytes = fs::read_limited(&self.record_path(kind, id), MAX_SIZE).ok()?;
+        decode(kind, id, &bytes)
+    }
+
+    fn save<T: Serialize>(&self, kind: Kind, id: &Digest, value: &T) -> Result<()> {
+        let bytes = encode(kind, id, value);
+        if bytes.len() as u64 > MAX_SIZE {
+            return Ok(());
+        }
+        let path = self.record_path(kind, id);
+        let mut file = self.partial()?;
+        file.write_all(&bytes).and_then(|()| file.commit(&path)).map_err(StoreError::io(&path))
+    }
+
+    /// What is known about a blob; whatever is damaged is not.
+    pub fn facts(&self, digest: &Digest) -> Option<BlobFacts> {
+        self.load(Kind::Blob, digest)
+    }
+
+    /// Notes what is known about a blob.
+    pub fn note_facts(&self, digest: &Digest, facts: &BlobFacts) -> Result<()> {
+        self.save(Kind::Blob, digest, facts)
+    }
+
+    /// What a step made, if it was done and all of that is still there.
+    pub fn memo(&self, step: &Digest) -> Option<Memo> {
+        let memo: Memo = self.load(Kind::Memo, step)?;
+        let is_there = |(digest, size): &(String, u64)| {
+            digest.parse().is_ok_and(|digest| matches!(self.size(&digest), Ok(Some(n)) if n == *size))
+        };
+        memo.outputs.iter().all(is_there).then_some(memo)
+    }
+
+    /// Notes that a step is done.
+    pub fn note_memo(&self, step: &Digest, memo: &Memo) -> Result<()> {
+        self.save(Kind::Memo, step, memo)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_damage_makes_it_no_record() {
+        let id = Digest::sha256(b"blob");
+        let facts = BlobFacts {
+            size: 5,
+            codec: "gzip".into(),
+            decoded_digest: Digest::sha256(b"x").to_string(),
+            decoded_size: 1 << 40,
+        };
+        let good = encode(Kind::Blob, &id, &facts);
+        assert_eq!(decode::<BlobFacts>(Kind::Blob, &id, &good), Some(facts));
+        for n in 0..good.len() {
+            let mut bad = good.clone();
+            bad[n] ^= 1;
+            assert_eq!(decode::<BlobFacts>(Kind::Blob, &id, &bad), None, "byte {n}");
+            assert_eq!(decode::<BlobFacts>(Kind::Blob, &id, &good[..n]), None, "cut at {n}");
+        }
+        assert_eq!(decode::<BlobFacts>(Kind::Memo, &id, &good), None);
+        assert_eq!(decode::<BlobFacts>(Kind::Blob, &Digest::sha256(b"other"), &good), None);
+    }
+}
