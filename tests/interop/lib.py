@@ -279,16 +279,39 @@ class Harness:
                                                      done.stderr.decode("utf-8", "replace")[-1500:]))
         return done.stdout.decode("utf-8", "replace")
 
+    def for_guest(self, share, program):
+        """Puts a program and what it is linked with into `share`, whence lib/ld-linux-x86-64.so.2 runs it."""
+        linked = [word for line in self.must("ldd", program).decode().splitlines() for word in line.split() if word[0] == "/"]
+        os.makedirs(share + "/lib", exist_ok=True)
+        for path, folder in [(program, "")] + [(path, "lib") for path in linked]:
+            copy = os.path.join(share, folder, os.path.basename(path))
+            shutil.copyfile(path, copy)
+            os.chmod(copy, 0o755)
+
+    def unpack_listings(self, out):
+        """Makes the listings of jobs with `archive`, whose trees the guest has sent as tars."""
+        for name in sorted(f for f in os.listdir(out) if f.endswith(".tar")):
+            tree = self.path("unpacked", "x")[:-2]
+            self.must("tar", "--xattrs", "--xattrs-include=*", "--numeric-owner", "-xpf", os.path.join(out, name), "-C", tree)
+            listing = self.must(sys.executable, TREE_MANIFEST, tree)
+            with open(os.path.join(out, name[:-4] + ".jsonl"), "wb") as f:
+                f.write(listing)
+            shutil.rmtree(tree)
+            os.remove(os.path.join(out, name))
+
     def receive(self, share, jobs, timeout=900):
         """Has the guest receive streams of `share` (guest/receive.py says what a job is); returns its answers by name."""
         for source, name in ((TREE_MANIFEST, "tree_manifest.py"), (os.path.join(HERE, "guest", "receive.py"), "receive.py")):
             shutil.copyfile(source, os.path.join(share, name))
         os.makedirs(share + "/out", exist_ok=True)
+        if any(job.get("archive") for job in jobs):
+            self.for_guest(share, shutil.which("tar"))
         with open(share + "/jobs.jsonl", "w") as f:
             f.writelines(json.dumps(job) + "\n" for job in jobs)
         if os.path.exists(share + "/out/results.jsonl"):
             os.remove(share + "/out/results.jsonl")
         printed = self.vm(share, "exec python3 -B /share/receive.py\n", timeout)
+        self.unpack_listings(share + "/out")
         found = {r["name"]: r for r in read_rows(share + "/out/results.jsonl")}
         for job in jobs:
             if job["name"] not in found:

@@ -85,18 +85,6 @@ echo packed
 """
 
 
-def libraries(t, share):
-    """The program and what it is linked with, so that it runs in another system."""
-    os.makedirs(share + "/lib")
-    shutil.copyfile(t.bin, share + "/imageadm")
-    os.chmod(share + "/imageadm", 0o755)
-    for line in t.must("ldd", t.bin).decode().splitlines():
-        path = next((word for word in line.split() if word.startswith("/")), None)
-        if path:
-            shutil.copyfile(path, os.path.join(share, "lib", os.path.basename(path)))
-            os.chmod(os.path.join(share, "lib", os.path.basename(path)), 0o755)
-
-
 def read(share, name):
     with open(os.path.join(share, "out", name)) as f:
         return f.read()
@@ -110,7 +98,7 @@ def run(t):
     share = t.path("share", "x")[:-2]
     os.makedirs(share + "/out")
     shutil.copyfile(TREE_MANIFEST, share + "/tree_manifest.py")
-    libraries(t, share)
+    t.for_guest(share, t.bin)
     printed = t.vm(share, SCRIPT, 1800)
     if "packed" not in printed:
         raise Failure(printed[-1500:])
