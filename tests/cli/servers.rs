@@ -2,6 +2,7 @@
 
 use crate::fault_server::{Fault, FaultServer};
 use crate::run::{Done, Sample, imageadm};
+use crate::streams::corpus;
 
 const NOWHERE: &str = "00000000-0000-4000-8000-000000000000";
 
@@ -78,6 +79,41 @@ fn images_of_servers_are_read_like_any_other() {
     let missing = format!("imgapi:{}/{NOWHERE}", server.url());
     sample.run(&["ls", &missing]).exits(3).says("no such image");
     assert_eq!(sample.names(), ["made", "out"]);
+}
+
+#[test]
+fn an_origin_may_be_on_a_server() {
+    let sample = Sample::new();
+    let (full, increment) = (corpus("inc-full-a"), corpus("inc-i-a-b"));
+    let keep = ["convert", "-q", "--layers", "keep"];
+    sample.run(&[&keep[..], &[&increment, "oci:layers", "--origin", &full]].concat()).exits(0);
+    sample.run(&[&keep[..], &["oci:layers", "smartos:chain"]].concat()).exits(0);
+    let want = sample.run(&["ls", "--jsonl", "smartos:chain"]).exits(0).out;
+
+    // The base goes to a server.
+    let read = |name: &str| std::fs::read(sample.join("chain").join(name)).expect("it was written");
+    let is_base = |name: &String| {
+        name.ends_with(".imgmanifest") && !String::from_utf8_lossy(&read(name)).contains("\"origin\"")
+    };
+    let base = crate::run::names(&sample.join("chain")).into_iter().find(is_base).expect("one is the base");
+    let file = base.replace(".imgmanifest", ".zfs.gz");
+    let manifest = String::from_utf8(read(&base)).expect("manifests are text");
+    let uuid =
+        manifest.split("\"uuid\": \"").nth(1).and_then(|rest| rest.get(..36)).expect("it has one").to_owned();
+    let server = FaultServer::new();
+    server.add(&uuid, manifest, read(&file));
+    for name in [&base, &file] {
+        std::fs::remove_file(sample.join("chain").join(name)).expect("it is there");
+    }
+
+    sample.run(&["ls", "smartos:chain"]).exits(3).says("--origin smartos:PATH or imgapi:URL/UUID");
+    let origin = format!("imgapi:{}/{uuid}", server.url());
+    let with = |command: &[&str]| sample.run(&[command, &["smartos:chain", "--origin", &origin]].concat());
+    assert_eq!(with(&["ls", "--jsonl"]).exits(0).out, want);
+    with(&["verify"]).exits(0);
+    with(&["inspect"]).exits(0);
+    server.always("/file", Fault::Status(404, &[], ""));
+    with(&["ls"]).exits(1).prints_nothing().says("404");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::process::Stdio;
 use crate::run::{Sample, imageadm};
 
 /// A stream of the corpus.
-fn corpus(stream: &str) -> String {
+pub(crate) fn corpus(stream: &str) -> String {
     format!("zfs:{}/../corpus/zfs/{stream}.zfs.gz", env!("CARGO_MANIFEST_DIR"))
 }
 

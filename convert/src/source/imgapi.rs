@@ -60,6 +60,22 @@ pub(crate) fn open(url: &Url, uuid: Uuid, origins: &[ImageName], ctx: &Ctx<'_>) 
     })
 }
 
+/// Origins on servers as origins in folders, which are gone when the second value is dropped.
+pub(super) fn fetch_origins(origins: &[ImageName], ctx: &Ctx<'_>) -> Result<(Vec<ImageName>, Vec<Fetched>)> {
+    let (mut names, mut all) = (Vec::new(), Vec::new());
+    for origin in origins {
+        match origin {
+            ImageName::Imgapi { url, uuid } => {
+                let fetched = open(url, *uuid, &[], ctx).map_err(|e| e.in_image(origin.to_string()))?;
+                names.push(ImageName::Smartos { path: fetched.manifest().to_owned() });
+                all.push(fetched);
+            }
+            other => names.push(other.clone()),
+        }
+    }
+    Ok((names, all))
+}
+
 /// Reads an image.
 pub fn read(url: &Url, uuid: Uuid, options: &ReadOptions, ctx: &Ctx<'_>) -> Result<Loaded> {
     let fetched = open(url, uuid, &options.origins, ctx)?;

@@ -9,6 +9,7 @@ use aurora_formats::smartos::{ImageType, Profile, validate};
 use super::library::{Entry, Library};
 use super::{chain, file};
 use crate::names::{FileName, ImageName};
+use crate::source::imgapi::fetch_origins;
 use crate::source::zfs::{SubstreamInfo, survey};
 use crate::{Ctx, Error, ErrorKind, Result};
 
@@ -39,7 +40,8 @@ pub fn check(path: &Path, origins: &[ImageName], ctx: &Ctx<'_>) -> Result<Checke
     let library = Library::open(path)?;
     let top = library.pick(path)?;
     let mut out = Checked::default();
-    let images = match chain(top, &library, origins) {
+    let (origins, _fetched) = fetch_origins(origins, ctx)?;
+    let images = match chain(top, &library, &origins) {
         Ok(chain) => chain.images,
         Err(e) if matches!(e.kind(), ErrorKind::Usage(_)) => return Err(e),
         // The image itself can be looked at all the same.

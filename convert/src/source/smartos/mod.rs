@@ -22,6 +22,7 @@ use self::library::{Entry, Library};
 use crate::image::smartos::from_manifest;
 use crate::lineage::Loaded;
 use crate::names::{FileName, ImageName};
+use crate::source::imgapi::fetch_origins;
 use crate::source::{ReadOptions, zfs};
 use crate::{Ctx, Error, ErrorKind, Loss, LossKind, Result};
 
@@ -33,13 +34,14 @@ pub fn read(path: &Path, options: &ReadOptions, ctx: &Ctx<'_>) -> Result<Loaded>
     let library = Library::open(path)?;
     let top = library.pick(path)?;
     let manifest = &top.manifest;
+    let (origins, _fetched) = fetch_origins(&options.origins, ctx)?;
     match manifest.image_type()? {
-        ImageType::Docker => docker::read(&chain(top, &library, &options.origins)?.images, options, ctx),
+        ImageType::Docker => docker::read(&chain(top, &library, &origins)?.images, options, ctx),
         ImageType::Lxd => {
             let text = "an LXD image; its root file system can be read by itself: tar:FILE".to_owned();
             Err(ErrorKind::Unsupported(text).into())
         }
-        _ => stream(&chain(top, &library, &options.origins)?, options, ctx),
+        _ => stream(&chain(top, &library, &origins)?, options, ctx),
     }
 }
 
@@ -70,7 +72,10 @@ fn chain<'a>(top: &Entry, library: &Library, origins: &'a [ImageName]) -> Result
     for origin in origins {
         match origin {
             ImageName::Smartos { path } => given.push(Library::open(path)?),
-            ImageName::Zfs { .. } | ImageName::Dataset { .. } => streams.push(origin),
+            // What is on a server is fetched before it is read; a survey reads nothing.
+            ImageName::Zfs { .. } | ImageName::Dataset { .. } | ImageName::Imgapi { .. } => {
+                streams.push(origin)
+            }
             _ => {
                 let text = format!("an origin of a SmartOS image is one as well, or a stream: {origin}");
                 return Err(Error::usage(text));
@@ -101,7 +106,7 @@ fn chain<'a>(top: &Entry, library: &Library, origins: &'a [ImageName]) -> Result
 fn missing(origin: Uuid, images: &[Entry]) -> ErrorKind {
     let of = images.last().map_or_else(String::new, |image| image.path.display().to_string());
     ErrorKind::NoSuchImage(format!(
-        "{origin}, the origin of {of}; put its manifest and file beside it, or name it with --origin smartos:PATH"
+        "{origin}, the origin of {of}; put its manifest and file beside it, or name it with --origin smartos:PATH or imgapi:URL/UUID"
     ))
 }
 
