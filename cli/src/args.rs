@@ -11,7 +11,7 @@ use aurora_convert::ops::Profile;
 use aurora_convert::sink::Compression;
 use aurora_convert::sink::Target;
 use aurora_convert::tree::place::Placement;
-use clap::builder::{OsStringValueParser, TypedValueParser};
+use clap::builder::{OsStringValueParser, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::pack::Pack;
@@ -285,7 +285,14 @@ pub(crate) struct Validate {
     #[arg(value_name = "MANIFEST")]
     manifest: PathBuf,
     /// Who is to take it: minimal (imgadm), dc, public or private (servers)
-    #[arg(long, value_name = "PROFILE", default_value_t = Profile::Minimal)]
+    #[arg(
+        long,
+        value_name = "PROFILE",
+        default_value_t = Profile::Minimal,
+        value_parser = PossibleValuesParser::new(Profile::ALL.iter().map(|p| p.name()))
+            .map(|name| name.parse::<Profile>().expect("it is one of their names")),
+        hide_possible_values = true
+    )]
     pub(crate) profile: Profile,
     /// Print one JSON array of field, code and message
     #[arg(long)]

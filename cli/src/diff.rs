@@ -7,6 +7,7 @@ use crate::args::Diff;
 use crate::exit::Exit;
 use crate::output::safe;
 use crate::session::{Session, Stop, selection};
+use crate::units::counted;
 
 pub(crate) fn run(args: &Diff, session: &Session) -> Result<Exit, Stop> {
     let options = DiffOptions {
@@ -67,10 +68,10 @@ fn summary(found: &Comparison) -> String {
     let counts: Vec<String> = found.counts().iter().map(|(what, n)| format!("{what} {n}")).collect();
     let which = if counts.is_empty() { String::new() } else { format!(": {}", counts.join(", ")) };
     format!(
-        "{} entries in A, {} in B, {} differences{which}",
-        found.entries_a,
+        "{} in A, {} in B, {}{which}",
+        counted(found.entries_a, "entry", "entries"),
         found.entries_b,
-        found.differences.len()
+        counted(found.differences.len(), "difference", "differences")
     )
 }
 

@@ -8,7 +8,7 @@ use crate::errors;
 use crate::exit::Exit;
 use crate::output::{safe, table};
 use crate::session::{Session, Stop, selection};
-use crate::units::show_size;
+use crate::units::{counted, show_size};
 
 pub(crate) fn run(args: &Inspect, session: &Session) -> Result<Exit, Stop> {
     let ctx = session.ctx();
@@ -103,7 +103,8 @@ fn of_image(image: &ImageInfo) -> Vec<String> {
     row("config", image.config.as_deref());
     row("platform", image.platform.as_deref());
     row("created", image.created.as_deref());
-    row("stored", Some(&format!("{} in {} layers", show_size(image.size), image.layers.len())));
+    let layers = counted(image.layers.len(), "layer", "layers");
+    row("stored", Some(&format!("{} in {layers}", show_size(image.size))));
     row("problem", image.problem.as_deref());
     for layer in &image.layers {
         let packed = layer.compression.unwrap_or("?");

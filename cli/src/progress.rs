@@ -102,6 +102,9 @@ impl Progress for Watch {
     }
 
     fn total(&self, bytes: u64) {
+        if bytes == 0 {
+            return;
+        }
         self.total.store(bytes, Ordering::Relaxed);
         if let Some(bar) = &self.bar {
             bar.set_length(bytes);

@@ -2,13 +2,23 @@
 
 use aurora_convert::sink::{Codec, Compression};
 
+/// A number of things: `1 layer`, `2 layers`.
+pub(crate) fn counted(n: impl TryInto<u64>, one: &str, many: &str) -> String {
+    let n = n.try_into().unwrap_or(u64::MAX);
+    format!("{n} {}", if n == 1 { one } else { many })
+}
+
 /// `268435456`, `256MiB`, `256M`: whole numbers; letters alone and with `iB` are powers of 1024,
 /// with `B` powers of 1000.
 pub(crate) fn parse_size(text: &str) -> Result<u64, String> {
     let bad = || format!("a size is a whole number with K, M, G, T (or KiB …, or KB …) behind it: {text}");
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
-    let number: u64 = number.parse().map_err(|_| bad())?;
+    if number.is_empty() {
+        return Err(bad());
+    }
+    let too_large = || format!("a size is at most 2^64 - 1 bytes: {text}");
+    let number: u64 = number.parse().map_err(|_| too_large())?;
     let mut letters = unit.chars();
     let power = match letters.next().map(|c| c.to_ascii_uppercase()) {
         None | Some('B') => 0,
@@ -23,7 +33,7 @@ pub(crate) fn parse_size(text: &str) -> Result<u64, String> {
         (1.., "B") => 1000,
         _ => return Err(bad()),
     };
-    number.checked_mul(base.pow(power)).ok_or_else(|| format!("a size is at most 2^64 - 1 bytes: {text}"))
+    number.checked_mul(base.pow(power)).ok_or_else(too_large)
 }
 
 /// `CODEC[:LEVEL]`.

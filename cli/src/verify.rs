@@ -7,7 +7,7 @@ use crate::errors;
 use crate::exit::Exit;
 use crate::output::safe;
 use crate::session::{Session, Stop, selection};
-use crate::units::show_size;
+use crate::units::{counted, show_size};
 
 pub(crate) fn run(args: &Verify, session: &Session) -> Result<Exit, Stop> {
     let ctx = session.ctx();
@@ -39,13 +39,14 @@ fn text(finding: &Finding) -> String {
 }
 
 fn summary(found: &Verified) -> String {
-    let files = if found.files > 0 { format!("{} files, ", found.files) } else { String::new() };
-    let layers = if found.layers == 1 { "1 layer".to_owned() } else { format!("{} layers", found.layers) };
-    let looked = format!("{layers}, {files}{}", show_size(found.bytes));
+    let files = match found.files {
+        0 => String::new(),
+        n => counted(n, "file", "files") + ", ",
+    };
+    let looked = format!("{}, {files}{}", counted(found.layers, "layer", "layers"), show_size(found.bytes));
     match found.findings.len() {
         0 => format!("no faults: {looked}"),
-        1 => format!("1 fault: {looked}"),
-        n => format!("{n} faults: {looked}"),
+        n => format!("{}: {looked}", counted(n, "fault", "faults")),
     }
 }
 

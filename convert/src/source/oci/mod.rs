@@ -39,8 +39,8 @@ pub fn read(name: &ImageName, options: &ReadOptions, ctx: &Ctx<'_>) -> Result<Lo
     let store = Store::open(name, ctx)?;
     let picked = store.pick(reference(name), options)?;
     let layers = store.layers(&picked)?;
-    ctx.progress.total(layers.iter().map(|layer| layer.body.len()).sum());
     ctx.progress.phase("layers");
+    ctx.progress.total(layers.iter().map(|layer| layer.body.len()).sum());
     let ingested = layers::ingest_all(&layers, ctx)?;
     for (layer, taken) in layers.iter().zip(&ingested) {
         store.note(layer, taken.bytes);
