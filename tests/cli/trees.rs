@@ -15,6 +15,16 @@ fn one_tree_has_one_listing_in_every_form() {
 }
 
 #[test]
+fn a_name_that_passes_to_another_image_is_told() {
+    let sample = Sample::new();
+    let convert = || sample.run(&["convert", "--json", "dir:tree", "oci:layout:a"]).exits(0).out;
+    assert!(!convert().contains("replaced"), "the first of this name");
+    assert!(!convert().contains("replaced"), "the same once more");
+    std::fs::write(sample.join("tree/etc/new"), "x").expect("the tree can be written");
+    assert!(convert().contains("\"replaced\":\"sha256:"), "another");
+}
+
+#[test]
 fn the_canonical_listing_is_exact() {
     let sample = Sample::new();
     let out = sample.run(&["ls", "--jsonl", "dir:tree"]).exits(0).quietly().out;

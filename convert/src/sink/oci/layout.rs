@@ -4,7 +4,7 @@ use std::io;
 use std::path::Path;
 
 use aurora_engine::fs::{self, DirLock, StagedDir};
-use aurora_formats::oci::{Index, OciError, layout};
+use aurora_formats::oci::{Descriptor, Index, OciError, layout};
 
 use super::Request;
 use super::build::build;
@@ -62,11 +62,18 @@ fn fill(request: &Request<'_>, dir: &Path, mut index: Index, ctx: &Ctx<'_>) -> R
     let built = build(request, &mut store, ctx)?;
     request.options.may_commit(ctx)?;
     let name = request.reference.unwrap_or(DEFAULT_NAME);
+    let descriptor = built.named(name);
+    let mut outcome = built.outcome;
+    let has_name = |entry: &&Descriptor| entry.ref_name() == Some(name);
+    // As other tools do, the name passes to the new image; which one had it is told.
+    if let Some(old) = index.manifests.iter().find(has_name).filter(|old| old.digest != descriptor.digest) {
+        outcome.facts.push(("replaced".to_owned(), old.digest.to_string()));
+    }
     index.manifests.retain(|entry| entry.ref_name() != Some(name));
-    index.manifests.push(built.named(name));
+    index.manifests.push(descriptor);
     if !fs::exists(&dir.join(layout::LAYOUT_FILE)).map_err(|e| Error::io(dir.display().to_string(), e))? {
         store.put_file(layout::LAYOUT_FILE, &layout::content())?;
     }
     store.put_file(layout::INDEX_FILE, &index.to_bytes())?;
-    Ok(built.outcome)
+    Ok(outcome)
 }
