@@ -279,12 +279,12 @@ class Harness:
                                                      done.stderr.decode("utf-8", "replace")[-1500:]))
         return done.stdout.decode("utf-8", "replace")
 
-    def for_guest(self, share, program):
-        """Puts a program and what it is linked with into `share`, whence lib/ld-linux-x86-64.so.2 runs it."""
+    def for_guest(self, share, program, name):
+        """Puts a program, under this name, and what it is linked with into `share`, whence lib/ld-linux-x86-64.so.2 runs it."""
         linked = [word for line in self.must("ldd", program).decode().splitlines() for word in line.split() if word[0] == "/"]
         os.makedirs(share + "/lib", exist_ok=True)
-        for path, folder in [(program, "")] + [(path, "lib") for path in linked]:
-            copy = os.path.join(share, folder, os.path.basename(path))
+        for path, copy in [(program, name)] + [(path, "lib/" + os.path.basename(path)) for path in linked]:
+            copy = os.path.join(share, copy)
             shutil.copyfile(path, copy)
             os.chmod(copy, 0o755)
 
@@ -305,7 +305,7 @@ class Harness:
             shutil.copyfile(source, os.path.join(share, name))
         os.makedirs(share + "/out", exist_ok=True)
         if any(job.get("archive") for job in jobs):
-            self.for_guest(share, shutil.which("tar"))
+            self.for_guest(share, shutil.which("tar"), "tar")
         with open(share + "/jobs.jsonl", "w") as f:
             f.writelines(json.dumps(job) + "\n" for job in jobs)
         if os.path.exists(share + "/out/results.jsonl"):

@@ -61,7 +61,7 @@ listing "/tank/$top/root" top
 
 # Snapshots, pairs of them, and datasets written.
 zfs snapshot tank/vm@one; echo two >/tank/vm/root/two; zfs snapshot tank/vm@two
-imageadm ls --jsonl dataset:tank/vm@one..two >out/two.ls
+imageadm ls --jsonl --placement top dataset:tank/vm@one..two >out/two.ls
 imageadm convert --layers keep dataset:tank/vm@one..two dataset:tank/copy
 zfs list -H -o name -t snapshot -d 1 tank/copy >out/copy.snapshots
 zfs mount tank/copy
@@ -98,7 +98,7 @@ def run(t):
     share = t.path("share", "x")[:-2]
     os.makedirs(share + "/out")
     shutil.copyfile(TREE_MANIFEST, share + "/tree_manifest.py")
-    t.for_guest(share, t.bin)
+    t.for_guest(share, t.bin, "imageadm")
     printed = t.vm(share, SCRIPT, 1800)
     if "packed" not in printed:
         raise Failure(printed[-1500:])
