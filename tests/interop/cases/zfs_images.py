@@ -1,7 +1,7 @@
 """As zfs_receive, for the generated images: each is alone in the machine, which takes up to an hour for the largest."""
 from cases.zfs_receive import compare, prepare
+from lib import MANY
 
-MANY = 20000  # entries that a listing in the guest takes a quarter of an hour for
 
 
 def image(t, name, layout):
