@@ -3,7 +3,6 @@ from cases.zfs_receive import compare, prepare
 from lib import MANY
 
 
-
 def image(t, name, layout):
     share = t.path("share", name, "x")[:-2]
     source = "oci:%s:latest" % layout
