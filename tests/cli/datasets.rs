@@ -2,10 +2,12 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
-use crate::run::{Done, Sample, imageadm};
+use rustix::process::Signal;
+
+use crate::run::{Done, Sample, imageadm, send};
 
 /// `inc@a` is a full stream and `inc@b` an increment upon it; `tank/clone` is a clone of the former. What is asked goes
 /// to `log`, what is received to `received`; a verb in the file `fail` fails, after it has said half of what it says.
@@ -195,8 +197,7 @@ fn a_signal_does_not_wait_for_a_silent_program() {
         assert_eq!(child.try_wait().expect("it is ours"), None, "it waits for zfs");
         std::thread::sleep(Duration::from_millis(10));
     }
-    let kill = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
-    assert!(kill.expect("there is a kill").success());
+    send(Signal::INT, &child);
     assert_eq!(child.wait().expect("it is ours").signal(), Some(2));
     assert_eq!(host.log().last().map(String::as_str), Some("destroy tank/plain@TEMP"));
     assert_eq!(host.names(), [""; 0]);

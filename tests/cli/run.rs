@@ -1,7 +1,9 @@
 //! Runs the program.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
 
 /// The program, with nothing of the caller's surroundings that could change what it says.
 pub(crate) fn imageadm() -> Command {
@@ -13,6 +15,11 @@ pub(crate) fn imageadm() -> Command {
     // No test may touch the store of whoever runs it.
     command.env("AURORA_STORE", "/nonexistent/store");
     command
+}
+
+/// Sends a signal. Not by way of `kill`, which a small system need not have.
+pub(crate) fn send(signal: Signal, child: &Child) {
+    kill_process(Pid::from_child(child), signal).expect("the process is ours, and has not been waited for");
 }
 
 /// Runs it to its end in a directory, with temporary files in another one that must be empty afterwards.

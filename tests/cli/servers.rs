@@ -153,14 +153,7 @@ fn an_interruption_reaches_a_request_that_waits() {
     while !server.requests().iter().any(|line| line.ends_with("/file")) {
         std::thread::sleep(std::time::Duration::from_millis(10));
     }
-    let id = child.id().to_string();
-    assert!(
-        std::process::Command::new("kill")
-            .args(["-INT", &id])
-            .status()
-            .expect("kill is everywhere")
-            .success()
-    );
+    crate::run::send(rustix::process::Signal::INT, &child);
     let output = child.wait_with_output().expect("it ends");
     assert_eq!(output.status.signal(), Some(2), "{:?}", output.status);
     assert_eq!(String::from_utf8_lossy(&output.stderr), "interrupted\n");

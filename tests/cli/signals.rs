@@ -2,23 +2,19 @@
 
 use std::io::Write;
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Child, Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use crate::run::{Sample, imageadm};
+use rustix::process::Signal;
+
+use crate::run::{Sample, imageadm, send};
 
 /// Longer than any machine takes to notice.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-fn send(signal: &str, child: &Child) {
-    let id = child.id().to_string();
-    let status = Command::new("kill").args([signal, &id]).status().expect("kill is everywhere");
-    assert!(status.success());
-}
-
 #[test]
 fn an_interrupted_conversion_leaves_nothing_and_dies_of_the_signal() {
-    for (signal, number) in [("-INT", 2), ("-TERM", 15)] {
+    for (signal, number) in [(Signal::INT, 2), (Signal::TERM, 15)] {
         let sample = Sample::new();
         let temp = sample.join("temp");
         std::fs::create_dir(&temp).expect("the sample can be written");
@@ -39,7 +35,7 @@ fn an_interrupted_conversion_leaves_nothing_and_dies_of_the_signal() {
         send(signal, &child);
         let start = Instant::now();
         while input.write_all(&chunk).is_ok() {
-            assert!(start.elapsed() < PATIENCE, "it goes on after {signal}");
+            assert!(start.elapsed() < PATIENCE, "it goes on after {signal:?}");
         }
         let output = child.wait_with_output().expect("it ends");
         assert_eq!(output.status.signal(), Some(number), "{:?}", output.status);
@@ -63,7 +59,7 @@ fn one_signal_is_enough_while_nothing_comes() {
         // wait; a signal that comes too early ends the program as well.
         let input = child.stdin.take().expect("it is piped");
         std::thread::sleep(Duration::from_millis(300));
-        send("-INT", &child);
+        send(Signal::INT, &child);
         let start = Instant::now();
         let status = loop {
             if let Some(status) = child.try_wait().expect("it is ours") {
@@ -92,7 +88,7 @@ fn a_second_signal_does_not_wait() {
     // From here on it waits for input that does not come.
     let start = Instant::now();
     let status = loop {
-        send("-INT", &child);
+        send(Signal::INT, &child);
         std::thread::sleep(Duration::from_millis(50));
         if let Some(status) = child.try_wait().expect("it is ours") {
             break status;
