@@ -13,6 +13,7 @@ mod exits;
 )]
 mod fault_server;
 mod names;
+mod originals;
 mod pack;
 mod pipes;
 mod run;

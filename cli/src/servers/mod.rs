@@ -51,7 +51,7 @@ pub(crate) fn ancestry(args: &Ancestry, session: &Session) -> Result<Exit, Stop>
             other => {
                 let path =
                     other.path().expect("what is no server's image has a path, or is refused as an argument");
-                ops::local_ancestry(path)?
+                ops::local_ancestry(path, &ctx)?
             }
         },
     };

@@ -1,5 +1,7 @@
 //! Any image to any form.
 
+use std::path::Path;
+
 use aurora_engine::codec::{Codec, Compression};
 
 use super::{Selection, into_store, one_pipe, placement, read};
@@ -7,6 +9,8 @@ use crate::image::smartos::SmartosOptions;
 use crate::lineage::{Layers, Loaded};
 use crate::names::ImageName;
 use crate::sink::{self, Outcome, Target, WriteOptions, refuse_losses};
+use crate::source::imgapi::{self, Fetched};
+use crate::source::smartos;
 use crate::tree::place::Placement;
 use crate::{Ctx, Error, Loss, Result};
 
@@ -57,13 +61,55 @@ pub fn convert(
     if let Some(done) = into_store::shortcut(src, dst, step.as_ref(), options, ctx)? {
         return Ok(done);
     }
-    let loaded = read(src, &options.selection, options.layers, ctx)?;
-    let converted = place_and_write(loaded, src, dst, options, ctx)?;
+    let original = Original::of(src, dst, options, ctx)?;
+    let loaded = match original.path().filter(|_| matches!(src, ImageName::Imgapi { .. })) {
+        // Fetched already.
+        Some(path) => {
+            read(&ImageName::Smartos { path: path.to_owned() }, &options.selection, options.layers, ctx)
+                .map_err(|e| e.without_image().in_image(src.to_string()))?
+        }
+        None => read(src, &options.selection, options.layers, ctx)?,
+    };
+    let mut converted = place_and_write(loaded, src, dst, options, ctx)?;
+    if let Some(path) = original.path() {
+        ctx.progress.phase("keeping the original");
+        let kept = smartos::keep(path, &options.selection.origins, ctx)?;
+        converted.outcome.facts.extend(kept.into_iter().map(|name| ("kept".to_owned(), name)));
+    }
     // A source that has changed meanwhile is not the one that was asked about.
     if step.is_some() && into_store::step(src, dst, options, ctx)? == step {
         into_store::note(dst, step.as_ref(), &converted, ctx)?;
     }
     Ok(converted)
+}
+
+/// A SmartOS image that goes into the local store, where it is kept as it came, too.
+enum Original<'a> {
+    None,
+    There(&'a Path),
+    Fetched(Fetched),
+}
+
+impl<'a> Original<'a> {
+    fn of(src: &'a ImageName, dst: &ImageName, options: &ConvertOptions, ctx: &Ctx<'_>) -> Result<Self> {
+        match (src, dst) {
+            (ImageName::Smartos { path }, ImageName::Stored(_)) => Ok(Self::There(path)),
+            (ImageName::Imgapi { url, uuid }, ImageName::Stored(_)) => {
+                let fetched = imgapi::open(url, *uuid, &options.selection.origins, ctx);
+                Ok(Self::Fetched(fetched.map_err(|e| e.in_image(src.to_string()))?))
+            }
+            _ => Ok(Self::None),
+        }
+    }
+
+    /// Its manifest.
+    fn path(&self) -> Option<&Path> {
+        match self {
+            Self::None => None,
+            Self::There(path) => Some(path),
+            Self::Fetched(fetched) => Some(fetched.manifest()),
+        }
+    }
 }
 
 /// What comes after reading.

@@ -189,7 +189,7 @@ fn documents(name: &ImageName, selection: &Selection, found: &mut Inspection, ct
         _ if name.is_pipe() => return Ok(false),
         ImageName::Zfs { file, .. } => found.streams = survey::streams(file, ctx)?,
         ImageName::Smartos { path } => {
-            let manifests = smartos::survey(path, &selection.origins)?.into_iter();
+            let manifests = smartos::survey(path, &selection.origins, ctx)?.into_iter();
             let info = |(path, manifest): (PathBuf, Manifest)| ManifestInfo {
                 path: path.display().to_string(),
                 manifest: Value::from(&Json::Object(manifest.object().clone())),

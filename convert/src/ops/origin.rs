@@ -39,7 +39,7 @@ pub(super) fn find(
 ) -> Result<Origin> {
     let given = match given {
         [] => None,
-        [ImageName::Smartos { path }] => Some(manifest_at(path)?),
+        [ImageName::Smartos { path }] => Some(manifest_at(path, ctx)?),
         _ => {
             return Err(Error::usage(
                 "the origin of an incremental image is one image: --origin smartos:PATH",
@@ -118,8 +118,8 @@ fn no_final(below: &str) -> Error {
         .into()
 }
 
-fn manifest_at(path: &Path) -> Result<Manifest> {
-    let images = smartos::survey(path, &[])?;
+fn manifest_at(path: &Path, ctx: &Ctx<'_>) -> Result<Manifest> {
+    let images = smartos::survey(path, &[], ctx)?;
     let (_, manifest) =
         images.into_iter().last().ok_or_else(|| ErrorKind::NoSuchImage(path.display().to_string()))?;
     Ok(manifest)

@@ -94,8 +94,8 @@ pub fn ancestry(servers: &[Url], uuid: Uuid, ctx: &Ctx<'_>) -> Answer<Vec<Found>
 }
 
 /// The same of an image in a folder.
-pub fn local_ancestry(path: &Path) -> Result<Vec<Found>> {
-    let mut chain = smartos::survey(path, &[])?;
+pub fn local_ancestry(path: &Path, ctx: &Ctx<'_>) -> Result<Vec<Found>> {
+    let mut chain = smartos::survey(path, &[], ctx)?;
     chain.reverse();
     let found =
         |(path, manifest): (std::path::PathBuf, _)| Found { manifest, source: path.display().to_string() };

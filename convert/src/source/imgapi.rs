@@ -11,6 +11,7 @@ use super::{ReadOptions, smartos};
 use crate::imgapi::{Catalog, Server, Url, fetch, with_client};
 use crate::lineage::Loaded;
 use crate::names::ImageName;
+use crate::store::Originals;
 use crate::{Ctx, Error, Result};
 
 /// An image that was fetched; gone when dropped. What was read from its files stays readable.
@@ -34,12 +35,15 @@ impl Fetched {
 /// Fetches an image and what it builds on, as far as `origins` does not name that.
 pub(crate) fn open(url: &Url, uuid: Uuid, origins: &[ImageName], ctx: &Ctx<'_>) -> Result<Fetched> {
     let given = smartos::Shelves::open(origins)?;
+    let kept = Originals::new(ctx);
+    // A store that can't be read has nothing: the server has it.
+    let is_there = |origin| given.hold(origin) || kept.find(origin).is_ok_and(|found| found.is_some());
     with_client(ctx, |client| {
         ctx.progress.phase("fetching");
         let catalog = Catalog::new(vec![Server::new(url.clone(), client)]);
         let mut missed = Vec::new();
         let top = catalog.find(uuid, &mut missed, ctx)?;
-        let chain = catalog.chain(top, &|origin| given.hold(origin), &mut missed, ctx)?;
+        let chain = catalog.chain(top, &is_there, &mut missed, ctx)?;
         let dir = &ctx.options.temp_dir;
         let dir = ScratchDir::create(dir).map_err(|e| Error::io("cannot make a temporary folder", e))?;
         let mut top = None;

@@ -3,10 +3,12 @@
 
 mod local;
 mod name;
+mod originals;
 mod reach;
 mod refs;
 
 pub(crate) use local::Local;
 pub use name::{StoredName, StoredNameError};
+pub(crate) use originals::{Original, Originals};
 pub(crate) use reach::{Reach, RefFaultKind, Walk};
 pub(crate) use refs::{Entry, Refs};

@@ -11,6 +11,7 @@ use super::{chain, file};
 use crate::names::{FileName, ImageName};
 use crate::source::imgapi::fetch_origins;
 use crate::source::zfs::{SubstreamInfo, survey};
+use crate::store::Originals;
 use crate::{Ctx, Error, ErrorKind, Result};
 
 /// Features of streams that a SmartOS `zfs receive` does not take. (`docs/smartos-images.md` §14.)
@@ -41,7 +42,8 @@ pub fn check(path: &Path, origins: &[ImageName], ctx: &Ctx<'_>) -> Result<Checke
     let top = library.pick(path)?;
     let mut out = Checked::default();
     let (origins, _fetched) = fetch_origins(origins, ctx)?;
-    let images = match chain(top, &library, &origins) {
+    let kept = Originals::new(ctx);
+    let images = match chain(top, &library, &origins, &kept) {
         Ok(chain) => chain.images,
         Err(e) if matches!(e.kind(), ErrorKind::Usage(_)) => return Err(e),
         // The image itself can be looked at all the same.

@@ -48,6 +48,9 @@ pub(super) fn promised(entry: &Entry) -> Result<ImageFile> {
 /// Where the file is: beside the manifest, under its name, its uuid or its name and version; or else the only file
 /// there of the size that the manifest tells.
 pub(super) fn locate(entry: &Entry) -> Result<PathBuf> {
+    if let Some(file) = &entry.file {
+        return Ok(file.clone());
+    }
     let folder = entry.path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let manifest = &entry.manifest;
     let mut stems = Vec::new();

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use aurora_engine::fs;
 use aurora_formats::smartos::{Json, MAX_DOCUMENT, Manifest, Record, Uuid};
 
+use crate::store::Original;
 use crate::{Error, ErrorKind, Result};
 
 /// What manifests and records are called.
@@ -22,6 +23,15 @@ pub(super) struct Entry {
     pub(super) path: PathBuf,
     /// Of an installed image: the dataset it is in.
     pub(super) dataset: Option<String>,
+    /// The file, where it is known from the start: of an image in the local store.
+    pub(super) file: Option<PathBuf>,
+}
+
+impl From<Original> for Entry {
+    fn from(original: Original) -> Self {
+        let Original { manifest, path, file } = original;
+        Self { manifest, path, dataset: None, file: Some(file) }
+    }
 }
 
 /// The manifests beside one another.
@@ -114,7 +124,7 @@ fn entry(path: &Path) -> Result<Entry> {
             None => (Manifest::parse(&bytes)?, None),
         };
         manifest.uuid()?;
-        Ok(Entry { manifest, path: path.to_owned(), dataset })
+        Ok(Entry { manifest, path: path.to_owned(), dataset, file: None })
     };
     parse().map_err(named)
 }

@@ -11,6 +11,7 @@ mod shelf;
 
 use std::path::{Path, PathBuf};
 
+use aurora_engine::store::Access;
 use aurora_formats::smartos::{ImageType, Manifest, SmartosError, Uuid};
 
 pub(crate) use check::REFUSED;
@@ -24,6 +25,7 @@ use crate::lineage::Loaded;
 use crate::names::{FileName, ImageName};
 use crate::source::imgapi::fetch_origins;
 use crate::source::{ReadOptions, zfs};
+use crate::store::{Local, Originals};
 use crate::{Ctx, Error, ErrorKind, Loss, LossKind, Result};
 
 /// Longest chain of origins. Real ones have a handful of images, docker's about a hundred.
@@ -35,21 +37,23 @@ pub fn read(path: &Path, options: &ReadOptions, ctx: &Ctx<'_>) -> Result<Loaded>
     let top = library.pick(path)?;
     let manifest = &top.manifest;
     let (origins, _fetched) = fetch_origins(&options.origins, ctx)?;
+    let kept = Originals::new(ctx);
     match manifest.image_type()? {
-        ImageType::Docker => docker::read(&chain(top, &library, &origins)?.images, options, ctx),
+        ImageType::Docker => docker::read(&chain(top, &library, &origins, &kept)?.images, options, ctx),
         ImageType::Lxd => {
             let text = "an LXD image; its root file system can be read by itself: tar:FILE".to_owned();
             Err(ErrorKind::Unsupported(text).into())
         }
-        _ => stream(&chain(top, &library, &origins)?, options, ctx),
+        _ => stream(&chain(top, &library, &origins, &kept)?, options, ctx),
     }
 }
 
 /// The manifests of an image and of what it builds on, base first, as far as they are there; nothing else is read.
-pub fn survey(path: &Path, origins: &[ImageName]) -> Result<Vec<(PathBuf, Manifest)>> {
+pub fn survey(path: &Path, origins: &[ImageName], ctx: &Ctx<'_>) -> Result<Vec<(PathBuf, Manifest)>> {
     let library = Library::open(path)?;
     let top = library.pick(path)?;
-    let images = match chain(top, &library, origins) {
+    let kept = Originals::new(ctx);
+    let images = match chain(top, &library, origins, &kept) {
         Ok(chain) => chain.images,
         Err(e) if matches!(e.kind(), ErrorKind::Usage(_)) => return Err(e),
         Err(_) => vec![top.clone()],
@@ -65,8 +69,32 @@ struct Chain<'a> {
     images: Vec<Entry>,
 }
 
-/// Follows origins down: those the user gave, then what lies beside the manifest.
-fn chain<'a>(top: &Entry, library: &Library, origins: &'a [ImageName]) -> Result<Chain<'a>> {
+/// Keeps an image and what it builds on in the local store, as they are, so that increments upon them find them there.
+/// Their names; none for docker's layers, which no increment speaks about by numbers.
+pub(crate) fn keep(path: &Path, origins: &[ImageName], ctx: &Ctx<'_>) -> Result<Vec<String>> {
+    let library = Library::open(path)?;
+    let top = library.pick(path)?;
+    if top.manifest.image_type()? == ImageType::Docker {
+        return Ok(Vec::new());
+    }
+    let (origins, _fetched) = fetch_origins(origins, ctx)?;
+    let kept = Originals::new(ctx);
+    let local = Local::open(Access::Write, ctx)?;
+    let keep = |image: &Entry| {
+        let file = file::locate(image)?;
+        local.keep_original(&image.manifest, &file, &file::promised(image)?, ctx)
+    };
+    let named = |image: &Entry| keep(image).map_err(|e| e.in_image(image.path.display().to_string()));
+    chain(top, &library, &origins, &kept)?.images.iter().map(named).collect()
+}
+
+/// Follows origins down: those the user gave, then what lies beside the manifest, then what the local store has kept.
+fn chain<'a>(
+    top: &Entry,
+    library: &Library,
+    origins: &'a [ImageName],
+    kept: &Originals<'_>,
+) -> Result<Chain<'a>> {
     let mut streams = Vec::new();
     let mut given = Vec::new();
     for origin in origins {
@@ -87,13 +115,18 @@ fn chain<'a>(top: &Entry, library: &Library, origins: &'a [ImageName]) -> Result
         if images.len() > MAX_ORIGINS {
             return Err(ErrorKind::Limit { what: "origins of an image", limit: MAX_ORIGINS as u64 }.into());
         }
-        let found = given.iter().chain([library]).find_map(|library| library.find(origin));
+        let found = given.iter().chain([library]).find_map(|library| library.find(origin)).cloned();
+        let found = match found {
+            // The streams come next, where the user gave any.
+            None if streams.is_empty() => kept.find(origin)?.map(Entry::from),
+            found => found,
+        };
         match found {
             Some(entry) if images.iter().any(|image| image.manifest.uuid() == Ok(origin)) => {
                 let text = format!("origins lead in a circle: {}", entry.path.display());
                 return Err(ErrorKind::Unsupported(text).into());
             }
-            Some(entry) => images.push(entry.clone()),
+            Some(entry) => images.push(entry),
             // The streams hold it.
             None if !streams.is_empty() => break,
             None => return Err(missing(origin, &images).into()),
@@ -106,7 +139,7 @@ fn chain<'a>(top: &Entry, library: &Library, origins: &'a [ImageName]) -> Result
 fn missing(origin: Uuid, images: &[Entry]) -> ErrorKind {
     let of = images.last().map_or_else(String::new, |image| image.path.display().to_string());
     ErrorKind::NoSuchImage(format!(
-        "{origin}, the origin of {of}; put its manifest and file beside it, or name it with --origin smartos:PATH or imgapi:URL/UUID"
+        "{origin}, the origin of {of}; put its manifest and file beside it, bring it into the local store, or name it with --origin smartos:PATH or imgapi:URL/UUID"
     ))
 }
 
