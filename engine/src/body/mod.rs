@@ -1,7 +1,9 @@
-//! Uncompressed bytes kept for random access: files as they are, and spools that start in memory.
+//! Bytes kept for random access: files as they are, files that still grow, and spools that start in memory.
 
+mod arriving;
 mod read_at;
 mod spool;
 
+pub use arriving::{Arriving, Reason};
 pub use read_at::{Body, FileBody, MemBody, ReadAt};
 pub use spool::{Spool, SpoolBudget};

@@ -74,6 +74,12 @@ impl AtomicFile {
         Ok(self.writer.get_ref())
     }
 
+    /// Throws away what was written.
+    pub fn restart(&mut self) -> io::Result<()> {
+        self.writer.seek(SeekFrom::Start(0))?;
+        self.writer.get_ref().set_len(0)
+    }
+
     /// Sets who may read it, as the bits of `chmod`.
     pub fn set_mode(&mut self, mode: u32) -> io::Result<()> {
         use std::os::unix::fs::PermissionsExt;

@@ -1,7 +1,7 @@
 //! Files in the making, in a directory of their own, that tell whether their maker still lives.
 
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -27,7 +27,7 @@ impl LockedFile {
         loop {
             let number = NEXT.fetch_add(1, Ordering::Relaxed);
             let path = dir.join(format!("{}-{number}", std::process::id()));
-            let file = match File::options().write(true).create_new(true).mode(0o600).open(&path) {
+            let file = match File::options().read(true).write(true).create_new(true).mode(0o600).open(&path) {
                 // Of a process of the same number: one that was killed, or one that sees other process numbers.
                 Err(e) if e.kind() == io::ErrorKind::AlreadyExists => continue,
                 opened => opened?,
@@ -41,6 +41,17 @@ impl LockedFile {
                 return Ok(Self { writer: BufWriter::with_capacity(BUFFER, file), path: Some(path) });
             }
         }
+    }
+
+    /// The file, for who reads what has been flushed.
+    pub fn reader(&self) -> io::Result<File> {
+        self.writer.get_ref().try_clone()
+    }
+
+    /// Throws away what was written.
+    pub fn restart(&mut self) -> io::Result<()> {
+        self.writer.seek(SeekFrom::Start(0))?;
+        self.writer.get_ref().set_len(0)
     }
 
     /// Writes everything to disk, makes it read-only and gives it its name, in place of what has it already. The

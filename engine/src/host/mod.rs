@@ -22,6 +22,9 @@ pub trait Programs: fmt::Debug + Send + Sync {
     /// Runs a program to its end; what it printed, which is an error beyond [`MAX_OUTPUT`] bytes.
     fn run(&self, line: &CommandLine) -> Result<Vec<u8>, CommandError>;
 
+    /// Runs a program that is told something small on its standard input; what it printed.
+    fn ask(&self, line: &CommandLine, input: &[u8]) -> Result<Vec<u8>, CommandError>;
+
     /// Starts a program whose output is read. The end of the output is an error, with a [`CommandError`] inside, where
     /// the program failed; dropped before that, the program is killed.
     fn read(&self, line: &CommandLine) -> Result<Box<dyn Read + Send>, CommandError>;

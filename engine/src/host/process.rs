@@ -26,17 +26,16 @@ impl HostPrograms {
 
 impl Programs for HostPrograms {
     fn run(&self, line: &CommandLine) -> Result<Vec<u8>, CommandError> {
-        let mut running = Running::start(line, Stdio::null(), Stdio::piped())?;
-        let mut printed = Vec::new();
-        if let Some(stdout) = running.child.stdout.take() {
-            let read = stdout.take(MAX_OUTPUT + 1).read_to_end(&mut printed);
-            read.map_err(|e| CommandError::start(line, e))?;
+        Running::start(line, Stdio::null(), Stdio::piped())?.printed()
+    }
+
+    fn ask(&self, line: &CommandLine, input: &[u8]) -> Result<Vec<u8>, CommandError> {
+        let mut running = Running::start(line, Stdio::piped(), Stdio::piped())?;
+        if let Some(mut stdin) = running.child.stdin.take() {
+            // Who does not listen says why by how it ends.
+            let _ = stdin.write_all(input);
         }
-        if printed.len() as u64 > MAX_OUTPUT {
-            return Err(CommandError::TooMuch { line: line.clone(), limit: MAX_OUTPUT });
-        }
-        running.wait()?;
-        Ok(printed)
+        running.printed()
     }
 
     fn read(&self, line: &CommandLine) -> Result<Box<dyn Read + Send>, CommandError> {
@@ -72,6 +71,20 @@ impl Running {
         let mut child = command.spawn().map_err(|e| CommandError::start(line, e))?;
         let stderr = child.stderr.take().map(|stderr| std::thread::spawn(|| last_bytes(stderr)));
         Ok(Self { child, line: line.clone(), stderr, ended: None })
+    }
+
+    /// All that it prints to its end, which must be a good one.
+    fn printed(mut self) -> Result<Vec<u8>, CommandError> {
+        let mut printed = Vec::new();
+        if let Some(stdout) = self.child.stdout.take() {
+            let read = stdout.take(MAX_OUTPUT + 1).read_to_end(&mut printed);
+            read.map_err(|e| CommandError::start(&self.line, e))?;
+        }
+        if printed.len() as u64 > MAX_OUTPUT {
+            return Err(CommandError::TooMuch { line: self.line.clone(), limit: MAX_OUTPUT });
+        }
+        self.wait()?;
+        Ok(printed)
     }
 
     /// Waits for the end; a failure stays one, however often it is asked for.

@@ -59,7 +59,7 @@ impl Recorded {
         self.received.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn ask(&self, line: &CommandLine) -> Answer {
+    fn asked(&self, line: &CommandLine) -> Answer {
         self.note(line.to_string());
         (self.rule)(&line.to_string())
     }
@@ -77,17 +77,22 @@ fn ended(line: &CommandLine, failure: Option<&str>) -> Result<(), CommandError> 
 
 impl Programs for Recorded {
     fn run(&self, line: &CommandLine) -> Result<Vec<u8>, CommandError> {
-        let answer = self.ask(line);
+        let answer = self.asked(line);
         ended(line, answer.failure.as_deref()).map(|()| answer.output)
     }
 
+    fn ask(&self, line: &CommandLine, input: &[u8]) -> Result<Vec<u8>, CommandError> {
+        self.received.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(input);
+        self.run(line)
+    }
+
     fn read(&self, line: &CommandLine) -> Result<Box<dyn Read + Send>, CommandError> {
-        let answer = self.ask(line);
+        let answer = self.asked(line);
         Ok(Box::new(Played { line: line.clone(), at: 0, answer, is_over: false, to: self.clone() }))
     }
 
     fn write(&self, line: &CommandLine) -> Result<Box<dyn Input>, CommandError> {
-        let answer = self.ask(line);
+        let answer = self.asked(line);
         Ok(Box::new(Taken { line: line.clone(), failure: answer.failure, is_over: false, to: self.clone() }))
     }
 }

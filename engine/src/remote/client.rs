@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ureq::http::{Response, StatusCode};
-use ureq::{Agent, Body};
+use ureq::{Agent, Body, SendBody};
 
 use super::retry::{may_pass, retry_after};
-use super::{Pace, RemoteError, RetryPolicy, SystemPace, Url, roots};
+use super::{Pace, RemoteError, RetryPolicy, SystemPace, Trust, Url};
 
 /// What tunes a client.
 #[derive(Debug, Clone)]
@@ -26,6 +26,8 @@ pub struct ClientOptions {
     pub pace: Arc<dyn Pace>,
     /// Whether `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` are obeyed.
     pub use_proxy: bool,
+    /// Whose certificates are believed.
+    pub trust: Trust,
 }
 
 impl Default for ClientOptions {
@@ -37,6 +39,7 @@ impl Default for ClientOptions {
             retry: RetryPolicy::default(),
             pace: Arc::new(SystemPace),
             use_proxy: true,
+            trust: Trust::System,
         }
     }
 }
@@ -55,7 +58,8 @@ pub struct Document {
 }
 
 /// A request that failed once.
-pub(super) struct Failure {
+#[derive(Debug)]
+pub struct Failure {
     pub(super) error: RemoteError,
     /// Whether it may go well the next time.
     pub(super) is_passing: bool,
@@ -76,12 +80,14 @@ impl Client {
         let mut config = Agent::config_builder()
             .user_agent(&options.user_agent)
             .http_status_as_error(false)
-            .max_redirects(MAX_REDIRECTS)
+            // Followed here, as only then is it known what may go along.
+            .max_redirects(0)
+            .max_redirects_will_error(false)
             .timeout_resolve(Some(options.connect))
             .timeout_connect(Some(options.connect))
             .timeout_per_read(Some(options.idle))
             .timeout_per_write(Some(options.idle))
-            .tls_config(roots::config()?);
+            .tls_config(options.trust.config()?);
         if !options.use_proxy {
             config = config.proxy(None);
         }
@@ -102,14 +108,24 @@ impl Client {
         max: u64,
         stop: &dyn Fn() -> bool,
     ) -> Result<Document, RemoteError> {
+        self.repeat(stop, |_| self.try_get(url, headers, max))
+    }
+
+    /// Tries until it goes well, or fails for good, or `stop` says to stop. The attempt is told how many have failed.
+    pub fn repeat<T>(
+        &self,
+        stop: &dyn Fn() -> bool,
+        mut attempt: impl FnMut(u32) -> Result<T, Failure>,
+    ) -> Result<T, RemoteError> {
         let mut failed = 0;
         loop {
-            let failure = match self.try_get(url, headers, max) {
-                Ok(document) => return Ok(document),
-                Err(failure) => failure,
-            };
-            failed += 1;
-            self.pause(failure, failed, stop)?;
+            match attempt(failed) {
+                Ok(done) => return Ok(done),
+                Err(failure) => {
+                    failed += 1;
+                    self.pause(failure, failed, stop)?;
+                }
+            }
         }
     }
 
@@ -129,17 +145,47 @@ impl Client {
         Ok(Document { bytes })
     }
 
-    /// One request; any answer will do.
+    /// One request, and those that it is sent on to; any other answer will do. What proves who asks is for the server
+    /// that was asked, and goes to no other.
     pub(super) fn send(&self, url: &Url, headers: &[(&str, &str)]) -> Result<Response<Body>, Failure> {
-        // Who began encrypted is not sent elsewhere in the clear.
-        let mut request = self.agent.get(url.request()).config().https_only(url.is_https()).build();
+        let mut at = url.clone();
+        for _ in 0..=MAX_REDIRECTS {
+            let is_theirs = at.is_same_server(url);
+            let allowed: Vec<_> = headers.iter().copied().filter(|h| is_theirs || !is_secret(h.0)).collect();
+            let response = self.send_once(ureq::http::Method::GET, &at, &allowed, None)?;
+            match redirected(&at, &response)? {
+                Some(next) => at = next,
+                None => return Ok(response),
+            }
+        }
+        Err(Failure::last(RemoteError::Redirects { url: url.to_string(), limit: MAX_REDIRECTS }))
+    }
+
+    /// One request.
+    pub(super) fn send_once(
+        &self,
+        method: ureq::http::Method,
+        url: &Url,
+        headers: &[(&str, &str)],
+        body: Option<&mut dyn Read>,
+    ) -> Result<Response<Body>, Failure> {
+        let mut request = ureq::http::Request::builder().method(method).uri(url.request());
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
         if let Some(value) = url.authorization() {
             request = request.header("authorization", value);
         }
-        request.call().map_err(|e| Failure::of(url, &e))
+        let sent = match body {
+            Some(mut body) => {
+                request.body(SendBody::from_reader(&mut body)).map(|request| self.agent.run(request))
+            }
+            None => request.body(SendBody::none()).map(|request| self.agent.run(request)),
+        };
+        let failed = |e: ureq::http::Error| {
+            Failure::last(RemoteError::Transport { url: url.to_string(), reason: e.to_string() })
+        };
+        sent.map_err(failed)?.map_err(|e| Failure::of(url, &e))
     }
 
     /// An answer that is not what was asked for.
@@ -199,16 +245,14 @@ impl Failure {
     }
 
     fn of(url: &Url, e: &ureq::Error) -> Self {
-        use std::io::ErrorKind::{InvalidData, InvalidInput};
         let error = match e {
-            ureq::Error::TooManyRedirects => {
-                RemoteError::Redirects { url: url.to_string(), limit: MAX_REDIRECTS }
+            ureq::Error::Io(e) if is_certificate(e) => {
+                RemoteError::Certificate { url: url.to_string(), reason: e.to_string() }
             }
             _ => RemoteError::Transport { url: url.to_string(), reason: reason(e) },
         };
         let is_passing = match e {
-            // Certificates that are not believed are of these kinds.
-            ureq::Error::Io(e) => !matches!(e.kind(), InvalidData | InvalidInput),
+            ureq::Error::Io(e) => !is_certificate(e),
             ureq::Error::Timeout(_)
             | ureq::Error::HostNotFound
             | ureq::Error::ConnectionFailed
@@ -219,12 +263,38 @@ impl Failure {
     }
 }
 
+/// Where an answer sends on to. Who began encrypted is not sent elsewhere in the clear.
+fn redirected(at: &Url, response: &Response<Body>) -> Result<Option<Url>, Failure> {
+    if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
+        return Ok(None);
+    }
+    let broken = |reason: &str| {
+        Failure::last(RemoteError::Transport { url: at.to_string(), reason: reason.to_owned() })
+    };
+    let location = response.headers().get("location").and_then(|v| v.to_str().ok());
+    let location = location.ok_or_else(|| broken("redirected to nowhere"))?;
+    let next = at.resolve(location).map_err(|_| broken("redirected to what is no http or https URL"))?;
+    if at.is_https() && !next.is_https() {
+        return Err(broken("redirected from https to http"));
+    }
+    Ok(Some(next))
+}
+
+/// Headers that prove who asks.
+fn is_secret(name: &str) -> bool {
+    ["authorization", "cookie", "proxy-authorization"].iter().any(|secret| name.eq_ignore_ascii_case(secret))
+}
+
+/// Whether a connection failed because the server's certificate is not believed, or it speaks no TLS at all.
+fn is_certificate(e: &std::io::Error) -> bool {
+    matches!(e.kind(), std::io::ErrorKind::InvalidData | std::io::ErrorKind::InvalidInput)
+}
+
 fn reason(e: &ureq::Error) -> String {
     match e {
         ureq::Error::Io(e) => e.to_string(),
         ureq::Error::HostNotFound => "no such host".to_owned(),
         ureq::Error::Timeout(what) => format!("nothing came in time: {what}"),
-        ureq::Error::RequireHttpsOnly(_) => "redirected from https to http".to_owned(),
         other => other.to_string(),
     }
 }

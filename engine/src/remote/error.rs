@@ -86,9 +86,19 @@ pub enum RemoteError {
         #[source]
         source: io::Error,
     },
-    /// The certificates that `SSL_CERT_FILE` names can't be used.
-    #[error("SSL_CERT_FILE: {path}: {reason}")]
+    /// The server's certificate is not believed, or the server speaks no TLS.
+    #[error("{url}: no trusted connection: {reason}")]
+    Certificate {
+        /// What was asked for.
+        url: String,
+        /// In the words of the library that failed.
+        reason: String,
+    },
+    /// Certificates to trust that can't be used.
+    #[error("{what}: {path}: {reason}")]
     Roots {
+        /// What names the file: `SSL_CERT_FILE`, or an option.
+        what: &'static str,
         /// The file.
         path: String,
         /// Why not.
@@ -114,6 +124,9 @@ impl RemoteError {
         match self {
             Self::Transport { .. } => Some(
                 "is the server reachable? HTTPS_PROXY and NO_PROXY set a proxy, SSL_CERT_FILE certificates to trust",
+            ),
+            Self::Certificate { .. } => Some(
+                "SSL_CERT_FILE names certificates to trust; of a registry, --ca does too, and --insecure trusts any or none",
             ),
             Self::Status { status: 401 | 403, .. } => {
                 Some("the server wants a user: https://USER:PASSWORD@HOST/…")

@@ -113,6 +113,43 @@ impl Url {
         url
     }
 
+    /// What a `Location` of this URL's answer means. Another server is not told who asks.
+    pub fn resolve(&self, location: &str) -> Result<Self, UrlError> {
+        let scheme = if self.is_https { "https" } else { "http" };
+        let text = if location.contains("://") {
+            location.to_owned()
+        } else if let Some(rest) = location.strip_prefix("//") {
+            format!("{scheme}://{rest}")
+        } else if location.starts_with('/') {
+            format!("{scheme}://{}{location}", self.authority)
+        } else {
+            let dir = self.path.rsplit_once('/').map_or("", |(dir, _)| dir);
+            format!("{scheme}://{}{dir}/{location}", self.authority)
+        };
+        let mut url: Self = text.parse()?;
+        if url.user.is_none() && url.is_same_server(self) {
+            url.user.clone_from(&self.user);
+        }
+        Ok(url)
+    }
+
+    /// Whether both are of one server, asked the same way.
+    pub fn is_same_server(&self, other: &Self) -> bool {
+        self.is_https == other.is_https && self.authority == other.authority
+    }
+
+    /// Host and port.
+    pub fn authority(&self) -> &str {
+        &self.authority
+    }
+
+    /// The same with another user, or none.
+    #[must_use]
+    pub fn with_user(&self, user: Option<(&str, &str)>) -> Self {
+        let user = user.map(|(name, password)| format!("{}:{}", escaped(name), escaped(password)));
+        Self { user, ..self.clone() }
+    }
+
     /// Whether the connection is encrypted.
     pub fn is_https(&self) -> bool {
         self.is_https
@@ -232,6 +269,24 @@ mod tests {
         }
         let bad = "https://me:secret@".parse::<Url>().unwrap_err();
         assert!(!bad.to_string().contains("secret"));
+    }
+
+    #[test]
+    fn locations_are_resolved() {
+        let base: Url = "https://u:p@h:5000/v2/x/uploads/?a=b".parse().unwrap();
+        for (location, want, is_same) in [
+            ("/v2/x/1?s=t", "https://h:5000/v2/x/1?s=t", true),
+            ("https://H:5000/y", "https://h:5000/y", true),
+            ("https://other/y", "https://other/y", false),
+            ("//h/y", "https://h/y", false),
+            ("http://h:5000/y", "http://h:5000/y", false),
+            ("z", "https://h:5000/v2/x/z", true),
+        ] {
+            let url = base.resolve(location).unwrap();
+            assert_eq!((url.to_string().as_str(), url.is_same_server(&base)), (want, is_same), "{location}");
+            assert_eq!(url.authorization().is_some(), is_same, "{location}");
+        }
+        assert!(base.resolve("ftp://h/y").is_err());
     }
 
     #[test]

@@ -7,6 +7,7 @@
 mod check;
 mod error;
 mod ingest;
+mod landing;
 mod local;
 mod meta;
 mod record;
@@ -15,6 +16,7 @@ mod sweep;
 pub use check::{BlobFault, Checked};
 pub use error::StoreError;
 pub use ingest::Upload;
+pub use landing::Landing;
 pub use local::{Access, Store};
 pub use record::{BlobFacts, Memo};
 pub use sweep::{SweepOptions, Swept};
