@@ -15,6 +15,7 @@ use clap::builder::{OsStringValueParser, PossibleValuesParser, TypedValueParser}
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::pack::Pack;
+use crate::registry::{Copy, Get, Login, Logout, Push, Registries, Tags};
 use crate::servers::args::{Ancestry, Avail, Channels, Import, Show, SourcesArgs};
 use crate::store;
 use crate::units::{parse_compression, parse_size};
@@ -44,6 +45,7 @@ Image names:
   smartos:PATH               SmartOS image: its manifest, or the folder of manifest and file
   dataset:POOL/NAME[@SNAP]   a dataset of this host; @A..B is B upon A
   imgapi:URL/UUID            an image of a SmartOS image server, to read
+  docker://HOST/NAME[:TAG]   an image of a registry; @DIGEST names it by that
 
 FILE may be - for standard input or output. In DIR and FILE a colon is written
 \\: and a # is written \\#.
@@ -66,6 +68,12 @@ pub(crate) enum Command {
     Import(Import),
     Sources(SourcesArgs),
     Channels(Channels),
+    Get(Get),
+    Push(Push),
+    Copy(Copy),
+    Tags(Tags),
+    Login(Login),
+    Logout(Logout),
     List(store::List),
     Tag(store::Tag),
     Untag(store::Untag),
@@ -102,6 +110,8 @@ pub(crate) struct Common {
     /// The local store, an OCI layout [default: AURORA_STORE, else aurora/store in the user's data directory]
     #[arg(long, value_name = "DIR", global = true, help_heading = "Common options")]
     pub(crate) store: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) registries: Registries,
 }
 
 /// More threads than any machine has are a slip of the finger.

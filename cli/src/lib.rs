@@ -15,6 +15,7 @@ mod ls;
 mod output;
 mod pack;
 mod progress;
+mod registry;
 mod run;
 mod servers;
 mod session;

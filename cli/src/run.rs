@@ -10,7 +10,9 @@ use clap::Parser;
 use crate::args::{Cli, Command};
 use crate::exit::Exit;
 use crate::session::{Session, Stop};
-use crate::{convert, diff, errors, generate, inspect, ls, pack, servers, signals, store, validate, verify};
+use crate::{
+    convert, diff, errors, generate, inspect, ls, pack, registry, servers, signals, store, validate, verify,
+};
 
 /// `imageadm`.
 pub fn main() -> ExitCode {
@@ -44,6 +46,12 @@ pub fn main() -> ExitCode {
         Command::Import(args) => servers::import(args, &session),
         Command::Sources(args) => servers::sources(args, &session),
         Command::Channels(args) => servers::channels(args, &session),
+        Command::Get(args) => registry::get(args, &session),
+        Command::Push(args) => registry::push(args, &session),
+        Command::Copy(args) => registry::copy(args, &session),
+        Command::Tags(args) => registry::tags(args, &session),
+        Command::Login(args) => registry::login(args, &session),
+        Command::Logout(args) => registry::logout(args, &session),
         Command::List(args) => store::list(args, &session),
         Command::Tag(args) => store::tag(args, &session),
         Command::Untag(args) => store::untag(args, &session),

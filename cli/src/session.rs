@@ -4,12 +4,13 @@ use std::io;
 use std::sync::Arc;
 
 use aurora_convert::ops::Selection;
-use aurora_convert::{Cancel, Ctx, Error, Loss, Options};
+use aurora_convert::{Cancel, Ctx, Error, Loss, Options, Trust};
 
 use crate::args::{Common, Selected};
 use crate::errors;
 use crate::output::Output;
 use crate::progress::Watch;
+use crate::registry;
 use crate::store::default_store;
 
 /// The surroundings of one command.
@@ -52,6 +53,10 @@ impl Session {
         options.threads = self.threads();
         options.memory = self.common.memory;
         options.store = self.common.store.clone().or_else(default_store);
+        options.registries = registry::options(&self.common.registries);
+        if let Some(path) = &self.common.registries.ca {
+            options.remote.trust = Trust::Also(path.clone());
+        }
         Ctx::new(options, &self.watch, &self.cancel)
     }
 

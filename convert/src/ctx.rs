@@ -6,9 +6,10 @@ use std::sync::{Arc, Mutex};
 
 use aurora_engine::body::SpoolBudget;
 use aurora_engine::host::{HostPrograms, Programs, Zfs};
-pub use aurora_engine::remote::ClientOptions;
+pub use aurora_engine::remote::{ClientOptions, Trust};
 
 use crate::fidelity::Loss;
+use crate::registry::RegistryOptions;
 use crate::{Error, ErrorKind, Result};
 
 /// What is counted for progress and `--json`.
@@ -80,6 +81,8 @@ pub struct Options {
     pub remote: ClientOptions,
     /// Where the local store is, or is to be made; names in it can't be used without.
     pub store: Option<PathBuf>,
+    /// How registries are talked to.
+    pub registries: RegistryOptions,
 }
 
 /// Bodies that may stay in memory when nothing else is said.
@@ -97,6 +100,7 @@ impl Options {
             max_decoded: DEFAULT_MAX_DECODED,
             remote: ClientOptions::default(),
             store: None,
+            registries: RegistryOptions::default(),
         }
     }
 }
@@ -136,6 +140,11 @@ impl<'a> Ctx<'a> {
     /// The ZFS of this host.
     pub fn zfs(&self) -> Zfs<'_> {
         Zfs::new(&*self.programs)
+    }
+
+    /// The programs of this host.
+    pub(crate) fn programs(&self) -> &dyn Programs {
+        &*self.programs
     }
 
     /// Notes that something will not be in the result.

@@ -144,10 +144,21 @@ pub enum ErrorKind {
     /// An image server does not keep to its protocol, or refuses.
     #[error(transparent)]
     Imgapi(#[from] crate::imgapi::ImgapiError),
+    /// A registry refuses, or does not keep to its protocol.
+    #[error(transparent)]
+    Registry(#[from] crate::registry::RegistryError),
+    /// What was to be read meanwhile could not be fetched.
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
     /// Stopped by the user.
     #[error("interrupted")]
     Interrupted,
 }
+
+/// The failure of a download that several readers wait for.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{0}")]
+pub struct FetchError(pub(crate) std::sync::Arc<Error>);
 
 impl Error {
     /// Why.
@@ -177,6 +188,9 @@ impl Error {
         }
         if let Some(e) = source.get_ref().and_then(|e| e.downcast_ref::<CommandError>()) {
             return ErrorKind::Command(e.clone()).into();
+        }
+        if let Some(e) = source.get_ref().and_then(|e| e.downcast_ref::<FetchError>()) {
+            return ErrorKind::Fetch(e.clone()).into();
         }
         match source.downcast::<CodecError>() {
             Ok(e) => ErrorKind::Codec(e).into(),
@@ -227,7 +241,11 @@ impl Error {
     /// Whether there is nothing of the name that was given, be it image or snapshot.
     pub fn is_no_such_image(&self) -> bool {
         use aurora_formats::zfs::ZfsError::NoSuchSnapshot;
-        matches!(self.kind(), ErrorKind::NoSuchImage(_) | ErrorKind::Zfs(NoSuchSnapshot { .. }))
+        match self.kind() {
+            ErrorKind::NoSuchImage(_) | ErrorKind::Zfs(NoSuchSnapshot { .. }) => true,
+            ErrorKind::Fetch(e) => e.0.is_no_such_image(),
+            _ => false,
+        }
     }
 
     /// What the user may do about it.
@@ -241,10 +259,12 @@ impl Error {
                 Some("become root, or have the rights delegated (zfs allow)")
             }
             ErrorKind::Ambiguous { .. } => Some(
-                "choose one by its tag or with --platform OS/ARCH[/VARIANT]; in a folder of SmartOS images name the manifest",
+                "choose one by its tag or with --platform OS/ARCH[/VARIANT], or copy them --all; in a folder of SmartOS images name the manifest",
             ),
             ErrorKind::Remote(e) => e.hint(),
             ErrorKind::Imgapi(e) => e.hint(),
+            ErrorKind::Registry(e) => e.hint(),
+            ErrorKind::Fetch(e) => e.0.hint(),
             ErrorKind::Store(e) => e.hint(),
             ErrorKind::Tar(_)
             | ErrorKind::Block(_)

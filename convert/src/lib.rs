@@ -10,16 +10,20 @@ mod error;
 mod fidelity;
 pub mod image;
 pub mod imgapi;
+mod interrupt;
 mod lineage;
 pub mod names;
 pub mod ops;
+pub mod registry;
 pub mod sink;
 pub mod source;
 pub mod store;
+mod transfer;
 pub mod tree;
 
 pub use ctx::{
     Cancel, ClientOptions, Counter, Ctx, DEFAULT_MAX_DECODED, DEFAULT_MEMORY, NoProgress, Options, Progress,
+    Trust,
 };
 pub use error::{Error, ErrorKind, Location, Result};
 pub use fidelity::{Loss, LossKind};

@@ -6,6 +6,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use crate::registry::{RegistryName, RegistryNameError};
 use crate::store::{StoredName, StoredNameError};
 use aurora_engine::remote::{Url, UrlError};
 use aurora_formats::smartos::Uuid;
@@ -92,6 +93,11 @@ pub enum ImageName {
         /// The image.
         uuid: Uuid,
     },
+    /// `docker://HOST/NAME[:TAG][@DIGEST]`
+    Docker {
+        /// The image, or where it goes.
+        name: RegistryName,
+    },
     /// `NAME[:TAG]`: in the local store.
     Stored(StoredName),
 }
@@ -134,14 +140,14 @@ pub enum NameError {
     /// The URL before the uuid is none.
     #[error("imgapi: {0}")]
     Url(#[from] UrlError),
-    /// A form that a later version reads and writes.
-    #[error("this version has no {what}; {instead}")]
-    NotYet {
-        /// What kind of name it is.
-        what: &'static str,
-        /// What can be used instead.
-        instead: &'static str,
-    },
+    /// Behind `docker:`, what no image of a registry is called.
+    #[error(
+        "an image of a registry is docker://HOST/NAME[:TAG][@DIGEST], as in docker://registry.example/web:1"
+    )]
+    NoSlashes,
+    /// The same, with what is wrong.
+    #[error(transparent)]
+    Registry(#[from] RegistryNameError),
     /// A path without a transport.
     #[error("a path needs its form in front of it, as in dir:{0} (or one of {FORMS})")]
     BarePath(String),
@@ -158,8 +164,8 @@ pub enum NameError {
 
 /// All usable forms, for messages.
 const FORMS: &str = "NAME[:TAG] in the local store, oci:DIR[:REF], oci-archive:FILE[:REF], docker-archive:FILE[:REF], \
-                     zfs:FILE[#DATASET@SNAP], smartos:PATH, imgapi:URL/UUID, dataset:POOL/NAME[@SNAP], tar:FILE, \
-                     dir:PATH, raw:FILE, qcow2:FILE";
+                     zfs:FILE[#DATASET@SNAP], smartos:PATH, imgapi:URL/UUID, docker://HOST/NAME[:TAG], \
+                     dataset:POOL/NAME[@SNAP], tar:FILE, dir:PATH, raw:FILE, qcow2:FILE";
 
 /// Words before a colon.
 const FORM_WORDS: [&str; 12] = [
@@ -176,13 +182,6 @@ const FORM_WORDS: [&str; 12] = [
     "imgapi",
     "dataset",
 ];
-
-/// Forms of the contract that are not built: the word before the colon, what it means, what to use.
-const LATER: &[(&str, &str, &str)] = &[(
-    "docker",
-    "registries (docker://)",
-    "copy the image to a layout first (skopeo copy docker://… oci:DIR:TAG) and use oci:DIR:TAG",
-)];
 
 impl ImageName {
     /// Reads a name whose path may hold any bytes.
@@ -222,18 +221,13 @@ impl ImageName {
             }
             b"dataset" => Self::Dataset { name: DatasetName::parse(rest)? },
             b"imgapi" => imgapi(rest)?,
+            b"docker" => Self::Docker { name: docker(rest)? },
             b"dir" => Self::Dir { path: directory("dir", whole("dir", "dir:PATH", rest)?)? },
             _ if raw.is_empty() || raw == b"-" => return Err(NameError::Unknown(shown())),
             _ if matches!(raw[0], b'.' | b'/' | b'~') => return Err(NameError::BarePath(shown())),
-            word => {
-                let later = LATER.iter().find(|(name, ..)| name.as_bytes() == word);
-                return Err(match later {
-                    Some(&(_, what, instead)) => NameError::NotYet { what, instead },
-                    None if FORM_WORDS.contains(&shown().as_str()) => NameError::FormAlone(shown()),
-                    None if is_store_name(raw) => return Ok(Self::Stored(shown().parse()?)),
-                    None => NameError::Unknown(shown()),
-                });
-            }
+            _ if FORM_WORDS.contains(&shown().as_str()) => return Err(NameError::FormAlone(shown())),
+            _ if is_store_name(raw) => Self::Stored(shown().parse()?),
+            _ => return Err(NameError::Unknown(shown())),
         })
     }
 
@@ -263,13 +257,14 @@ impl ImageName {
             Self::Smartos { .. } => "smartos",
             Self::Dataset { .. } => "dataset",
             Self::Imgapi { .. } => "imgapi",
+            Self::Docker { .. } => "docker",
         }
     }
 
     /// The file or directory, if it is one: no pipe, no dataset, nothing in the local store or on a server.
     pub fn path(&self) -> Option<&Path> {
         match self {
-            Self::Stored(_) | Self::Imgapi { .. } => None,
+            Self::Stored(_) | Self::Imgapi { .. } | Self::Docker { .. } => None,
             Self::Oci { dir: path, .. } | Self::Dir { path } | Self::Smartos { path } => Some(path),
             Self::OciArchive { file, .. }
             | Self::DockerArchive { file, .. }
@@ -286,13 +281,20 @@ impl ImageName {
 
     /// Whether it is standard input or output.
     pub fn is_pipe(&self) -> bool {
-        let is_elsewhere = self.is_dataset() || matches!(self, Self::Imgapi { .. } | Self::Stored(_));
+        let is_elsewhere =
+            self.is_dataset() || matches!(self, Self::Imgapi { .. } | Self::Docker { .. } | Self::Stored(_));
         self.path().is_none() && !is_elsewhere
     }
 
     /// Whether it is a dataset of this host.
     pub fn is_dataset(&self) -> bool {
         matches!(self, Self::Dataset { .. })
+    }
+
+    /// Whether it is of one of the forms that hold OCI or Docker images.
+    pub fn is_oci(&self) -> bool {
+        use ImageName::{Docker, DockerArchive, Oci, OciArchive, Stored};
+        matches!(self, Oci { .. } | OciArchive { .. } | DockerArchive { .. } | Docker { .. } | Stored(_))
     }
 
     /// Whether it holds a ZFS dataset, whose root file system may be below `root/`.
@@ -328,6 +330,9 @@ impl fmt::Display for ImageName {
         }
         write!(f, "{}:", self.transport())?;
         if let Self::Dataset { name } = self {
+            return name.fmt(f);
+        }
+        if let Self::Docker { name } = self {
             return name.fmt(f);
         }
         if let Self::Imgapi { url, uuid } = self {
@@ -421,6 +426,12 @@ fn imgapi(rest: &[u8]) -> Result<ImageName, NameError> {
     Ok(ImageName::Imgapi { url: format!("{server}{query}").parse()?, uuid })
 }
 
+/// A registry's images have `//` in front, as in every other program.
+fn docker(rest: &[u8]) -> Result<RegistryName, NameError> {
+    let text = std::str::from_utf8(rest).ok().filter(|text| text.starts_with("//"));
+    Ok(text.ok_or(NameError::NoSlashes)?.parse()?)
+}
+
 fn file(path: PathBuf) -> FileName {
     if path.as_os_str() == "-" { FileName::Pipe } else { FileName::Path(path) }
 }
@@ -489,6 +500,9 @@ mod tests {
         let name: ImageName = format!("imgapi:https://u:p@h:443/b/{uuid}?channel=dev").parse().unwrap();
         assert!(!name.is_pipe() && name.path().is_none());
         assert_eq!(name.to_string(), format!("imgapi:https://h/b/{uuid}?channel=dev"), "without its secret");
+        let name: ImageName = "docker://h.example:5000/a/b".parse().unwrap();
+        assert_eq!(name.to_string(), "docker://h.example:5000/a/b:latest");
+        assert!(!name.is_pipe() && name.path().is_none() && name.is_oci());
         // Needless escapes are read, not printed.
         assert_eq!("tar:a\\:b".parse::<ImageName>().unwrap().to_string(), "tar:a:b");
         let odd = ImageName::Oci { dir: "a\\:b\\".into(), reference: Some("r".into()) };
@@ -523,7 +537,8 @@ mod tests {
     #[test]
     fn refusals_say_what_can_be_used() {
         let cases = [
-            ("docker://alpine:3.20", "registries (docker://); copy the image to a layout"),
+            ("docker:alpine:3.20", "docker://HOST/NAME"),
+            ("docker://h.example/UPPER", "lower-case"),
             ("imgapi:https://x/y", "imgapi:URL/UUID"),
             ("imgapi:ftp://x/1f9b7958-289e-4ea3-8f88-5486a40d6823", "another scheme"),
             ("smartos:-", "smartos:./-"),

@@ -52,7 +52,12 @@ pub struct DigestError(String);
 impl Digest {
     /// SHA-256 of bytes at hand.
     pub fn sha256(bytes: &[u8]) -> Self {
-        let mut hasher = Hasher::new(Algorithm::Sha256);
+        Self::of(Algorithm::Sha256, bytes)
+    }
+
+    /// Of bytes at hand.
+    pub fn of(algorithm: Algorithm, bytes: &[u8]) -> Self {
+        let mut hasher = Hasher::new(algorithm);
         hasher.update(bytes);
         hasher.finish()
     }

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use crate::registry::served;
 use crate::run::{Done, Sample, imageadm, names};
 
 /// Rounds of each test; more in `AURORA_STORE_ROUNDS`.
@@ -68,10 +69,13 @@ fn is_sound(sample: &Sample) {
 fn killed_at_any_point_it_is_whole() {
     let sample = large();
     on(&sample, &["convert", "dir:tree", "kept"]).exits(0);
+    let server = served(&sample.join("in"));
+    let remote = format!("{}/in:latest", server.host());
     let mut random = Numbers(42);
     let mut killed = 0;
-    for round in 0..rounds(24) {
-        let work: &[&str] = match round % 4 {
+    for round in 0..rounds(30) {
+        let work: &[&str] = match round % 5 {
+            3 => &["get", "--insecure", &remote, "e"],
             0 => &["convert", "dir:t1", "a", "--compress", "none"],
             1 => &["convert", "oci:in", "b"],
             2 => &["gc"],
@@ -88,7 +92,7 @@ fn killed_at_any_point_it_is_whole() {
         is_sound(&sample);
         if round % 8 == 7 {
             on(&sample, &["gc"]).exits(0);
-            for name in ["a", "b", "c", "d"] {
+            for name in ["a", "b", "c", "d", "e"] {
                 let _ = on(&sample, &["rm", name]);
             }
         }
@@ -97,6 +101,8 @@ fn killed_at_any_point_it_is_whole() {
     // What was cut short can be done again.
     on(&sample, &["convert", "oci:in", "b"]).exits(0);
     on(&sample, &["diff", "b", "dir:t0"]).exits(0);
+    on(&sample, &["get", "--insecure", &remote, "e"]).exits(0);
+    on(&sample, &["diff", "e", "dir:t0"]).exits(0);
     on(&sample, &["gc"]).exits(0);
     is_sound(&sample);
 }
@@ -105,10 +111,13 @@ fn killed_at_any_point_it_is_whole() {
 fn many_at_once_lose_nothing() {
     let sample = large();
     on(&sample, &["convert", "dir:tree", "kept"]).exits(0);
+    let server = served(&sample.join("in"));
+    let remote = format!("{}/in:latest", server.host());
     for _ in 0..rounds(3) {
         let work: &[&[&str]] = &[
             &["convert", "oci:in", "same:1"],
             &["convert", "oci:in", "same:2"],
+            &["get", "--insecure", &remote, "same:3"],
             &["gc"],
             &["convert", "dir:t1", "one"],
             &["convert", "dir:t1", "two"],
@@ -126,12 +135,17 @@ fn many_at_once_lose_nothing() {
             assert!(child.wait().expect("it is a child of ours").success(), "{args:?}");
         }
         is_sound(&sample);
-        for (name, tree) in
-            [("same:1", "t0"), ("same:2", "t0"), ("one", "t1"), ("two", "t1"), ("three", "t2")]
-        {
+        for (name, tree) in [
+            ("same:1", "t0"),
+            ("same:2", "t0"),
+            ("same:3", "t0"),
+            ("one", "t1"),
+            ("two", "t1"),
+            ("three", "t2"),
+        ] {
             on(&sample, &["diff", name, &format!("dir:{tree}")]).exits(0);
         }
-        on(&sample, &["rm", "same:1", "same:2", "one", "two", "three", "other"]).exits(0);
+        on(&sample, &["rm", "same:1", "same:2", "same:3", "one", "two", "three", "other"]).exits(0);
         on(&sample, &["gc"]).exits(0);
         assert_eq!(names(&sample.join("s/blobs/sha256")).len(), 3, "only what `kept` needs");
     }

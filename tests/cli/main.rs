@@ -12,10 +12,19 @@ mod exits;
     reason = "it belongs to another package, which exports and uses all of it"
 )]
 mod fault_server;
+#[path = "../src/http.rs"]
+#[allow(
+    unreachable_pub,
+    dead_code,
+    clippy::unwrap_used,
+    reason = "it belongs to another package, which exports and uses all of it"
+)]
+mod http;
 mod names;
 mod originals;
 mod pack;
 mod pipes;
+mod registry;
 mod run;
 mod servers;
 mod signals;

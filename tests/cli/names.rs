@@ -5,7 +5,7 @@ use crate::run::{Sample, run};
 #[test]
 fn what_a_name_cannot_do_is_said() {
     let cases: &[(&[&str], &str)] = &[
-        (&["ls", "docker://alpine:3.20"], "skopeo copy"),
+        (&["ls", "docker:alpine:3.20"], "docker://HOST/NAME"),
         (&["ls", "imgapi:https://images.example/x"], "imgapi:URL/UUID"),
         (&["ls", "dataset:-r"], "dataset:POOL/NAME"),
         (&["ls", "alpine:"], "NAME[:TAG]"),
@@ -16,7 +16,7 @@ fn what_a_name_cannot_do_is_said() {
         (&["ls", "./x"], "dir:./x"),
         (&["ls", "oci:"], "oci:DIR[:REF]"),
         (&["ls", "dir:-"], "dir:./-"),
-        (&["convert", "dir:/", "docker://x/y"], "oci:DIR:TAG"),
+        (&["convert", "dir:/", "docker://x/Y"], "lower-case"),
         (&["convert", "dir:/", "dataset:zones/x@s"], "leave out `@…`"),
         (&["convert", "dir:/", "zfs:x#a@b"], "picks a snapshot to read"),
         (&["convert", "dir:/", "tar:x", "--layers", "keep"], "--layers keep"),

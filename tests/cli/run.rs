@@ -11,6 +11,10 @@ pub(crate) fn imageadm() -> Command {
     for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"] {
         command.env_remove(name).env_remove(name.to_ascii_lowercase());
     }
+    for name in ["REGISTRY_AUTH_FILE", "CONTAINERS_REGISTRIES_CONF", "DOCKER_CONFIG", "XDG_RUNTIME_DIR"] {
+        command.env_remove(name);
+    }
+    command.env("XDG_CONFIG_HOME", "/nonexistent/config").env("HOME", "/nonexistent/home");
     command.env_remove("NO_COLOR").env("LC_ALL", "C").stdin(Stdio::null());
     // No test may touch the store of whoever runs it.
     command.env("AURORA_STORE", "/nonexistent/store");

@@ -1,6 +1,7 @@
 //! The commands about image servers, against one on this machine.
 
-use crate::fault_server::{Fault, FaultServer};
+use crate::fault_server::FaultServer;
+use crate::http::Fault;
 use crate::run::{Done, Sample, imageadm};
 use crate::streams::corpus;
 

@@ -5,12 +5,16 @@
 
 mod corpus;
 mod fault_server;
+mod http;
 mod listing;
+mod registry_server;
 mod run;
 mod tree;
 
 pub use corpus::{Stream, corpus, gunzip, quirk_tags, streams};
-pub use fault_server::{Fault, FaultServer};
+pub use fault_server::FaultServer;
+pub use http::{Fault, HttpServer, Reply, Request};
 pub use listing::{assert_same, differences, from_guest, list, read_rows};
+pub use registry_server::{Door, RegistryServer};
 pub use run::{Run, error_of};
 pub use tree::Files;

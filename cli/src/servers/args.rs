@@ -173,7 +173,7 @@ impl Avail {
 /// More files at once help nobody and annoy servers.
 const MAX_JOBS: usize = 32;
 
-fn parse_jobs(text: &str) -> Result<usize, String> {
+pub(crate) fn parse_jobs(text: &str) -> Result<usize, String> {
     let number = text.parse().ok().filter(|n| (1..=MAX_JOBS).contains(n));
     number.ok_or_else(|| format!("a number from 1 to {MAX_JOBS} is needed"))
 }

@@ -199,6 +199,7 @@ pub(super) fn check(src: &ImageName, dst: &ImageName, options: &ConvertOptions) 
             ImageName::Oci { .. }
             | ImageName::OciArchive { .. }
             | ImageName::DockerArchive { .. }
+            | ImageName::Docker { .. }
             | ImageName::Stored(_),
             Some(Codec::Bzip2 | Codec::Xz),
         ) => refuse("layers are packed with none, gzip or zstd"),

@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::survey::{self, BlobInfo, ImageInfo, StreamInfo};
-use super::{Selection, is_oci, must_exist, one_pipe, read, rfc3339};
+use super::{Selection, must_exist, one_pipe, read, rfc3339};
 use crate::lineage::{Layers, Lineage, Loaded, Snapshot, Step, Volume};
 use crate::names::ImageName;
 use crate::source::{imgapi, oci, smartos};
@@ -161,7 +161,7 @@ pub fn inspect(name: &ImageName, selection: &Selection, quick: bool, ctx: &Ctx<'
             Ok(Loaded::Volume(volume)) => disk(&volume),
             Ok(Loaded::Filesystem(lineage)) => {
                 let mut found = filesystem(&lineage);
-                if has_documents && is_oci(name) {
+                if has_documents && name.is_oci() {
                     stored(name, selection, &mut found, ctx)?;
                 }
                 found
@@ -204,7 +204,7 @@ fn documents(name: &ImageName, selection: &Selection, found: &mut Inspection, ct
             };
             found.manifests = manifests.map(info).collect();
         }
-        _ if is_oci(name) => found.images = survey::images(name, ctx)?,
+        _ if name.is_oci() => found.images = survey::images(name, ctx)?,
         _ => return Ok(false),
     }
     Ok(true)

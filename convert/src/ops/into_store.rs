@@ -7,10 +7,11 @@ use aurora_engine::store::{Access, Memo};
 use aurora_formats::oci::{Descriptor, Index, Manifest};
 use serde::{Deserialize, Serialize};
 
-use super::{ConvertOptions, Converted, is_oci};
+use super::{ConvertOptions, Converted, CopyOptions, get};
 use crate::image::select::Documents;
 use crate::lineage::Layers;
 use crate::names::ImageName;
+use crate::registry::RegistryName;
 use crate::sink::Outcome;
 use crate::source::oci;
 use crate::store::{Local, StoredName};
@@ -29,7 +30,7 @@ pub fn default_layers(dst: &ImageName) -> Layers {
 
 /// Whether an OCI image goes into the store with nothing about it to be changed.
 fn is_verbatim(src: &ImageName, options: &ConvertOptions) -> bool {
-    is_oci(src)
+    src.is_oci()
         && options.layers == Layers::Keep
         && options.compression.is_none()
         && options.placement.is_none()
@@ -47,6 +48,9 @@ pub(super) fn shortcut(
     let full = full(name)?;
     let platform = options.selection.platform.as_ref();
     if is_verbatim(src, options) {
+        if let ImageName::Docker { name: from } = src {
+            return fetched(from, name, options, ctx).map(Some);
+        }
         // Held until the name is there: nothing is swept away meanwhile.
         let local = Arc::new(Local::open(Access::Write, ctx)?);
         let copied = oci::copy(src, platform, &local, ctx).map_err(|e| e.in_image(src.to_string()))?;
@@ -61,6 +65,21 @@ pub(super) fn shortcut(
     let Ok(index) = Index::parse("memo", None, done.index.as_bytes()) else { return Ok(None) };
     let Some(manifest) = index.value.manifests.into_iter().next() else { return Ok(None) };
     named(&local, manifest, &full, done.facts, ctx).map(Some)
+}
+
+/// An image of a registry as it is.
+fn fetched(
+    from: &RegistryName,
+    to: &StoredName,
+    options: &ConvertOptions,
+    ctx: &Ctx<'_>,
+) -> Result<Converted> {
+    let options = CopyOptions { platform: options.selection.platform.clone(), all: false };
+    let copied = get(from, Some(to), &options, ctx)?;
+    let mut facts = copied.facts;
+    facts.push(("manifest".to_owned(), copied.digest));
+    facts.push(("blobs fetched".to_owned(), copied.moved.copied.to_string()));
+    Ok(Converted { outcome: Outcome { facts }, losses: ctx.losses() })
 }
 
 fn full(name: &StoredName) -> Result<String> {
@@ -95,7 +114,7 @@ pub(super) fn step(
     options: &ConvertOptions,
     ctx: &Ctx<'_>,
 ) -> Result<Option<Digest>> {
-    let is_known = matches!(src, ImageName::Oci { .. } | ImageName::Stored(_));
+    let is_known = matches!(src, ImageName::Oci { .. } | ImageName::Docker { .. } | ImageName::Stored(_));
     if !is_known || !matches!(dst, ImageName::Stored(_)) || is_verbatim(src, options) {
         return Ok(None);
     }

@@ -10,6 +10,7 @@ mod list;
 mod origin;
 mod pack;
 mod placement;
+mod registry;
 mod servers;
 pub mod store;
 mod survey;
@@ -24,6 +25,8 @@ pub use inspect::{Inspection, LayerInfo, LossInfo, ManifestInfo, SnapshotInfo, i
 pub use into_store::default_layers;
 pub use list::{LayerRow, ListRequest, Listing, list};
 pub use pack::{PackOptions, pack};
+pub(crate) use registry::registry_target;
+pub use registry::{Copied, CopyOptions, Moved, copy, get, login, logout, push, tags};
 pub use servers::{Answer, Found, ancestry, avail, channels, import, local_ancestry, ping, show};
 pub use survey::{BlobInfo, ImageInfo, StreamInfo};
 pub use validate::{Fault, Profile, validate_manifest};
@@ -77,12 +80,6 @@ fn must_exist(name: &ImageName) -> Result<()> {
         Some(Ok(false)) => Err(ErrorKind::NoSuchImage(name.to_string()).into()),
         _ => Ok(()),
     }
-}
-
-/// Whether a name is of one of the forms that hold OCI or Docker images.
-fn is_oci(name: &ImageName) -> bool {
-    use ImageName::{DockerArchive, Oci, OciArchive, Stored};
-    matches!(name, Oci { .. } | OciArchive { .. } | DockerArchive { .. } | Stored(_))
 }
 
 /// Standard input can be read once.

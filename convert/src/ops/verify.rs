@@ -6,7 +6,7 @@ use std::sync::Arc;
 use aurora_engine::remote::Url;
 use aurora_formats::smartos::Uuid;
 
-use super::{Selection, is_oci, must_exist, one_pipe, read};
+use super::{Selection, must_exist, one_pipe, read};
 use crate::content::Content;
 use crate::lineage::{Layers, Loaded};
 use crate::names::ImageName;
@@ -53,7 +53,7 @@ pub fn verify(name: &ImageName, selection: &Selection, ctx: &Ctx<'_>) -> Result<
     if let ImageName::Imgapi { url, uuid } = name {
         return server(name, (url, *uuid), selection, ctx);
     }
-    if is_oci(name) {
+    if name.is_oci() {
         return layouts(name, selection, ctx);
     }
     let mut found = Verified::default();

@@ -34,6 +34,7 @@ pub fn read(name: &ImageName, options: &ReadOptions, ctx: &Ctx<'_>) -> Result<Lo
         ImageName::Oci { .. }
         | ImageName::OciArchive { .. }
         | ImageName::DockerArchive { .. }
+        | ImageName::Docker { .. }
         | ImageName::Stored(_) => oci::read(name, options, ctx),
         ImageName::Zfs { file, pick } => zfs::read(file, pick.as_deref(), options, ctx),
         ImageName::Tar { file } => tar::read(file, options, ctx),

@@ -124,6 +124,15 @@ impl Refs {
         old
     }
 
+    /// Keeps an image that needs no name, for who asks for its digest.
+    pub(crate) fn keep(&mut self, mut descriptor: Descriptor) {
+        descriptor.annotations.remove(CONTAINERD_NAME);
+        descriptor.annotations.remove(REF_NAME);
+        if !self.entries.iter().any(|entry| entry.descriptor.digest == descriptor.digest) {
+            self.entries.push(Entry::new(descriptor));
+        }
+    }
+
     /// Gives the entry another name, besides its own.
     pub(crate) fn copy(&mut self, entry: &Entry, name: &str) -> Option<String> {
         let mut copy = entry.clone();

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io::Read;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use ureq::http::{Response, StatusCode};
 use ureq::{Agent, Body, SendBody};
@@ -202,13 +202,13 @@ impl Client {
         Failure { error, is_passing: may_pass(status), asked }
     }
 
-    /// Waits after the `failed`-th failure, or gives up.
-    pub(super) fn pause(
-        &self,
-        failure: Failure,
-        failed: u32,
-        stop: &dyn Fn() -> bool,
-    ) -> Result<(), RemoteError> {
+    /// What time it is.
+    pub fn now(&self) -> SystemTime {
+        self.options.pace.now()
+    }
+
+    /// Waits after the `failed`-th failure in a row, counted from 1, or gives up.
+    pub fn pause(&self, failure: Failure, failed: u32, stop: &dyn Fn() -> bool) -> Result<(), RemoteError> {
         if stop() {
             return Err(RemoteError::Stopped);
         }

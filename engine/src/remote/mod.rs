@@ -19,4 +19,4 @@ pub use exchange::{Answer, Method, Payload, Request};
 pub use pace::{Pace, SystemPace};
 pub use retry::RetryPolicy;
 pub use roots::Trust;
-pub use url::{Url, UrlError};
+pub use url::{Url, UrlError, form};

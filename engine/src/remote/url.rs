@@ -127,6 +127,10 @@ impl Url {
             format!("{scheme}://{}{dir}/{location}", self.authority)
         };
         let mut url: Self = text.parse()?;
+        // Some servers take one with a `/` at the end for another one.
+        if text.split(['?', '#']).next().is_some_and(|path| path.ends_with('/')) {
+            url.path.push('/');
+        }
         if url.user.is_none() && url.is_same_server(self) {
             url.user.clone_from(&self.user);
         }
@@ -205,6 +209,12 @@ impl fmt::Debug for Url {
     }
 }
 
+/// Parameters as a form sends them (`application/x-www-form-urlencoded`).
+pub fn form(parameters: &[(&str, &str)]) -> String {
+    let pairs = parameters.iter().map(|(name, value)| format!("{}={}", escaped(name), escaped(value)));
+    pairs.collect::<Vec<_>>().join("&")
+}
+
 fn escaped(text: &str) -> String {
     let mut out = String::new();
     for byte in text.bytes() {
@@ -281,6 +291,8 @@ mod tests {
             ("//h/y", "https://h/y", false),
             ("http://h:5000/y", "http://h:5000/y", false),
             ("z", "https://h:5000/v2/x/z", true),
+            ("/v2/", "https://h:5000/v2/", true),
+            ("/v2/y/?a", "https://h:5000/v2/y/?a", true),
         ] {
             let url = base.resolve(location).unwrap();
             assert_eq!((url.to_string().as_str(), url.is_same_server(&base)), (want, is_same), "{location}");

@@ -7,6 +7,7 @@
 mod archive;
 mod build;
 mod layout;
+mod registry;
 mod store;
 mod stored;
 
@@ -34,6 +35,10 @@ pub fn write(lineage: &Lineage, name: &ImageName, options: &WriteOptions, ctx: &
             // Docker reads packed layers too, but writes them plain, and old ones expect no other.
             let request = Request::new(lineage, reference.as_deref(), options, Codec::None)?;
             archive::write(&request, file, archive::Form::Docker, options.force, ctx)
+        }
+        ImageName::Docker { name } => {
+            let request = Request::new(lineage, None, options, Codec::Gzip)?;
+            registry::write(&request, name, ctx)
         }
         ImageName::Stored(name) => {
             let request = Request::new(lineage, None, options, Codec::Gzip)?;

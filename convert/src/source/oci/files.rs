@@ -9,7 +9,7 @@ use aurora_engine::codec::{self, Codec, DETECT_LEN};
 use aurora_engine::digest::Digest;
 use aurora_engine::fs;
 use aurora_engine::store::BlobFacts;
-use aurora_formats::oci::layout;
+use aurora_formats::oci::{Descriptor, layout};
 
 use crate::content::{BlockCache, Content};
 use crate::names::FileName;
@@ -22,6 +22,16 @@ use crate::{Ctx, Error, Result};
 pub(super) trait Files: Send + Sync {
     /// A file; `None` if there is none of that name.
     fn file(&self, path: &str) -> Result<Option<Body>>;
+
+    /// A blob, not verified; `None` if it is not there.
+    fn blob(&self, descriptor: &Descriptor) -> Result<Option<Body>> {
+        self.file(&layout::blob_path(&descriptor.digest))
+    }
+
+    /// Whether blobs come from far away, so that a look at them is worth a thought.
+    fn is_far(&self) -> bool {
+        false
+    }
 
     /// Keeps what was found out about a blob by reading it, where such things are kept. That is no part of reading: it
     /// may as well be found out again.
@@ -174,13 +184,13 @@ impl ReadAt for ContentBody {
 }
 
 /// Reads a body from its start.
-pub(super) struct BodyReader {
+pub(crate) struct BodyReader {
     body: Body,
     at: u64,
 }
 
 impl BodyReader {
-    pub(super) fn new(body: Body) -> Self {
+    pub(crate) fn new(body: Body) -> Self {
         Self { body, at: 0 }
     }
 }

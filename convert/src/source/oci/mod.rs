@@ -7,6 +7,7 @@ mod copy;
 mod docker;
 mod files;
 mod layers;
+mod remote;
 mod snapshot;
 mod store;
 mod survey;
@@ -29,7 +30,9 @@ use crate::names::ImageName;
 use crate::source::ReadOptions;
 use crate::tree::{self, Tree};
 use crate::{Ctx, Error, Loss, LossKind, Result};
-use store::{Layer, Picked, Store};
+pub(crate) use files::BodyReader;
+use store::{Layer, Picked};
+pub(crate) use store::{Store, digest};
 
 /// Reads an image.
 pub fn read(name: &ImageName, options: &ReadOptions, ctx: &Ctx<'_>) -> Result<Loaded> {

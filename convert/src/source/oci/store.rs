@@ -12,6 +12,7 @@ use aurora_formats::oci::media::Packing;
 use aurora_formats::oci::{Config, Descriptor, Index, Manifest, OciError, docker_archive, json, layout};
 
 use super::files::{BodyReader, DirFiles, Files, StoreFiles, TreeFiles};
+use super::remote::RegistryFiles;
 use crate::image::select::{self, Documents, Wanted};
 use crate::names::ImageName;
 use crate::source::ReadOptions;
@@ -19,7 +20,7 @@ use crate::store::{Local, StoredName};
 use crate::{Ctx, Error, ErrorKind, Result};
 
 /// A layout, archive or docker-archive.
-pub(super) struct Store {
+pub(crate) struct Store {
     files: Box<dyn Files>,
     /// What lists the images.
     pub(super) form: Form,
@@ -64,7 +65,7 @@ pub(super) struct Picked {
 
 impl Store {
     /// Opens what a name names.
-    pub(super) fn open(name: &ImageName, ctx: &Ctx<'_>) -> Result<Self> {
+    pub(crate) fn open(name: &ImageName, ctx: &Ctx<'_>) -> Result<Self> {
         match name {
             ImageName::Oci { dir, .. } => {
                 if !fs::is_dir(dir) {
@@ -86,6 +87,11 @@ impl Store {
                 }
             }
             ImageName::Stored(name) => Self::stored(name, ctx),
+            ImageName::Docker { name } => {
+                let (files, top) = RegistryFiles::open(name, ctx)?;
+                let form = Form::Layout(Index { manifests: vec![top], ..Index::default() });
+                Ok(Self { files: Box::new(files), form })
+            }
             other => Err(Error::usage(format!("not an OCI image name: {other}"))),
         }
     }
@@ -98,7 +104,7 @@ impl Store {
     }
 
     /// The same in a store that is open already.
-    pub(super) fn stored_in(local: Arc<Local>, name: &StoredName) -> Result<Self> {
+    pub(crate) fn stored_in(local: Arc<Local>, name: &StoredName) -> Result<Self> {
         let refs = local.refs()?;
         let manifests = refs.find(name)?.into_iter().map(|entry| entry.descriptor.clone()).collect();
         let form = Form::Layout(Index { manifests, ..Index::default() });
@@ -118,6 +124,19 @@ impl Store {
             .ok_or_else(|| OciError::MissingFile { path: layout::INDEX_FILE.into() })?;
         let index = Index::parse(layout::INDEX_FILE, None, &index)?;
         Ok(Self { files, form: Form::Layout(index.value) })
+    }
+
+    /// What its index lists, whole; nothing of a docker-archive.
+    pub(crate) fn listed(&self) -> &[Descriptor] {
+        match &self.form {
+            Form::Layout(index) => &index.manifests,
+            Form::Docker(_) => &[],
+        }
+    }
+
+    /// Whether looking at blobs means to fetch them.
+    pub(super) fn is_far(&self) -> bool {
+        self.files.is_far()
     }
 
     /// Chooses an image and reads its documents.
@@ -214,10 +233,10 @@ impl Store {
     }
 
     /// A blob, not yet verified: the file, or the copy within the descriptor.
-    pub(super) fn blob(&self, descriptor: &Descriptor) -> Result<(Body, Digest)> {
+    pub(crate) fn blob(&self, descriptor: &Descriptor) -> Result<(Body, Digest)> {
         let digest = digest(&descriptor.digest)?;
         let path = layout::blob_path(&descriptor.digest);
-        match (self.files.file(&path)?, &descriptor.data) {
+        match (self.files.blob(descriptor)?, &descriptor.data) {
             (Some(body), _) => Ok((body, digest)),
             (None, Some(data)) => Ok((Arc::new(MemBody(data.clone())), digest)),
             (None, None) => Err(OciError::MissingFile { path }.into()),
@@ -225,7 +244,7 @@ impl Store {
     }
 
     /// Reads a blob of any size for nothing but its digest.
-    pub(super) fn verify_blob(&self, descriptor: &Descriptor) -> Result<()> {
+    pub(crate) fn verify_blob(&self, descriptor: &Descriptor) -> Result<()> {
         let (body, digest) = self.blob(descriptor)?;
         check_size(&digest, descriptor.size, body.len())?;
         let mut reader = VerifyingReader::new(BodyReader::new(body), digest, descriptor.size);
@@ -275,7 +294,7 @@ fn check_size(digest: &Digest, expected: u64, actual: u64) -> Result<()> {
 }
 
 /// A digest that can be checked.
-pub(super) fn digest(text: &str) -> Result<Digest> {
+pub(crate) fn digest(text: &str) -> Result<Digest> {
     Ok(text.parse().map_err(|_| OciError::DigestAlgorithm { text: text.to_owned() })?)
 }
 

@@ -3,6 +3,7 @@
 use aurora_engine::codec::{self, Codec, DETECT_LEN};
 use aurora_engine::digest::Digest;
 use aurora_formats::oci::Descriptor;
+use aurora_formats::oci::media::{self, Packing};
 
 use super::layers::label_lies;
 use super::store::{Form, Layer, Picked, Store};
@@ -173,7 +174,8 @@ fn of_image(store: &Store, found: Found, picked: Result<Picked>, ctx: &Ctx<'_>) 
             out.platform = out.platform.take().or(out.image.platform.clone());
             out.layers = of_layers(store, &picked, ctx);
             out.config = Some(picked.config_digest.clone());
-            out.problem = store.layers(&picked).err();
+            // Of layers that are far away, only what the documents say.
+            out.problem = if store.is_far() { None } else { store.layers(&picked).err() };
         }
     }
     out
@@ -202,6 +204,12 @@ fn of_layers(store: &Store, picked: &Picked, ctx: &Ctx<'_>) -> Vec<LayerSurvey> 
             _ => None,
         };
         layer.chain_id = chain.clone();
+        if store.is_far() {
+            // The label may lie; who wants to know reads the layer.
+            layer.codec = layer.media_type.as_deref().and_then(labelled);
+            out.push(layer);
+            continue;
+        }
         match store.layer(picked, n).and_then(|found| Ok((content_of(&found)?, found))) {
             Ok((codec, found)) => {
                 layer.size = found.body.len();
@@ -214,6 +222,15 @@ fn of_layers(store: &Store, picked: &Picked, ctx: &Ctx<'_>) -> Vec<LayerSurvey> 
         out.push(layer);
     }
     out
+}
+
+/// How a layer is packed, by its label.
+fn labelled(media_type: &str) -> Option<Codec> {
+    Some(match media::layer(media_type)?.packing {
+        Packing::None => Codec::None,
+        Packing::Gzip => Codec::Gzip,
+        Packing::Zstd => Codec::Zstd,
+    })
 }
 
 /// How a layer is packed, by its first bytes.

@@ -1,0 +1,143 @@
+//! Layouts as targets: a new one appears whole, one that is there gets the image added.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use aurora_engine::fs::{self, AtomicFile, DirLock, StagedDir};
+use aurora_engine::store::Landing;
+use aurora_formats::oci::{Descriptor, Index, OciError, json, layout, media};
+
+use super::{Origin, Target};
+use crate::registry::{Sent, fallback_tag};
+use crate::source::oci::digest;
+use crate::store::Refs;
+use crate::{Ctx, Error, ErrorKind, Result};
+
+/// A layout, and the name that the image gets there.
+pub(crate) struct LayoutTarget {
+    dir: PathBuf,
+    name: String,
+    /// What it becomes whole from, if it is new.
+    staged: Mutex<Option<StagedDir>>,
+    /// Keeps two writers from losing each other's names.
+    _lock: Option<DirLock>,
+    attached: Mutex<Vec<(String, Descriptor)>>,
+}
+
+impl LayoutTarget {
+    /// Opens the layout, or begins a new one.
+    pub(crate) fn open(dir: &Path, name: &str) -> Result<Self> {
+        let failed = |e: io::Error| match e.kind() {
+            io::ErrorKind::AlreadyExists => {
+                ErrorKind::Exists(format!("{} is neither empty nor an OCI layout", dir.display())).into()
+            }
+            _ => Error::io(dir.display().to_string(), e),
+        };
+        let is_there = fs::exists(&dir.join(layout::LAYOUT_FILE)).map_err(failed)?;
+        let (staged, lock) = match is_there {
+            true => (None, Some(DirLock::acquire(dir).map_err(failed)?)),
+            false => (Some(StagedDir::create(dir).map_err(failed)?), None),
+        };
+        let place = staged.as_ref().map_or(dir, StagedDir::path).to_owned();
+        if is_there {
+            layout::check(&read(&place, layout::LAYOUT_FILE)?)?;
+            Refs::parse(&read(&place, layout::INDEX_FILE)?)?;
+        }
+        let (name, staged) = (name.to_owned(), Mutex::new(staged));
+        Ok(Self { dir: place, name, staged, _lock: lock, attached: Mutex::default() })
+    }
+
+    fn land(&self, descriptor: &Descriptor) -> Result<Option<Landing>> {
+        let digest = digest(&descriptor.digest)?;
+        let path = self.dir.join(layout::blob_path(&descriptor.digest));
+        let named = |e| Error::io(path.display().to_string(), e);
+        if fs::size_of(&path).map_err(named)? == Some(descriptor.size) {
+            return Ok(None);
+        }
+        let dir = path.parent().expect("a blob lies below the layout");
+        fs::create_dir_all(dir).map_err(named)?;
+        Landing::beside(&path, &digest, descriptor.size).map(Some).map_err(named)
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
+        let path = self.dir.join(name);
+        let write = || {
+            let mut file = AtomicFile::create(&path)?;
+            file.write_all(bytes)?;
+            file.commit()
+        };
+        write().map_err(|e| Error::io(path.display().to_string(), e))
+    }
+}
+
+fn read(dir: &Path, name: &str) -> Result<Vec<u8>> {
+    fs::read_limited(&dir.join(name), json::MAX_DOCUMENT).map_err(|e| match e.kind() {
+        io::ErrorKind::NotFound => OciError::MissingFile { path: name.to_owned() }.into(),
+        _ => Error::io(dir.join(name).display().to_string(), e),
+    })
+}
+
+impl Target for LayoutTarget {
+    fn has_whole(&self, _: &Descriptor) -> Result<bool> {
+        Ok(false)
+    }
+
+    fn take(&self, descriptor: &Descriptor, origin: &dyn Origin, ctx: &Ctx<'_>) -> Result<Sent> {
+        let Some(mut landing) = self.land(descriptor)? else { return Ok(Sent::There) };
+        origin.send(descriptor, &mut landing, ctx)?;
+        landing.commit().map_err(|e| Error::io(descriptor.digest.clone(), e))?;
+        Ok(Sent::Copied)
+    }
+
+    fn put(&self, descriptor: &Descriptor, bytes: &[u8]) -> Result<bool> {
+        use aurora_engine::remote::Destination;
+        let named = |e| Error::io(descriptor.digest.clone(), e);
+        if let Some(mut landing) = self.land(descriptor)? {
+            landing.append(bytes).map_err(named)?;
+            landing.commit().map_err(named)?;
+        }
+        Ok(false)
+    }
+
+    fn attach(&self, subject: &str, referrers: &[Descriptor]) -> Result<()> {
+        let mut attached = self.attached.lock().expect("no holder of this lock can panic");
+        attached.extend(referrers.iter().map(|r| (subject.to_owned(), r.clone())));
+        Ok(())
+    }
+
+    fn finish(&self, top: &Descriptor, _: &[u8], _: &Ctx<'_>) -> Result<Vec<(String, String)>> {
+        let named = |e| Error::io(self.dir.display().to_string(), e);
+        let staged = self.staged.lock().expect("no holder of this lock can panic").take();
+        let old = match &staged {
+            Some(_) => Index::default().to_bytes(),
+            None => read(&self.dir, layout::INDEX_FILE)?,
+        };
+        let mut refs = Refs::parse(&old)?;
+        let attached = std::mem::take(&mut *self.attached.lock().expect("no holder of this lock can panic"));
+        let mut lists = std::collections::BTreeMap::<String, Vec<Descriptor>>::new();
+        for (subject, referrer) in attached {
+            lists.entry(subject).or_default().push(referrer);
+        }
+        for (subject, manifests) in lists {
+            let bytes = Index { manifests, ..Index::default() }.to_bytes();
+            let digest = aurora_engine::digest::Digest::sha256(&bytes);
+            let list = Descriptor::new(media::INDEX, digest.to_string(), bytes.len() as u64);
+            self.put(&list, &bytes)?;
+            refs.set(list, &fallback_tag(&subject));
+        }
+        let was = refs.set(top.clone(), &self.name);
+        if staged.is_some() {
+            self.write(layout::LAYOUT_FILE, &layout::content())?;
+        }
+        self.write(layout::INDEX_FILE, &refs.to_bytes())?;
+        if let Some(staged) = staged {
+            // It was its owner's alone while it was incomplete.
+            staged.root().set_mode(b"", 0o755).map_err(named)?;
+            staged.commit().map_err(named)?;
+        }
+        let mut facts = vec![("name".to_owned(), self.name.clone())];
+        facts.extend(was.map(|digest| ("replaced".to_owned(), digest)));
+        Ok(facts)
+    }
+}
