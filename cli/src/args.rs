@@ -19,6 +19,7 @@ use crate::registry::{Copy, Get, Login, Logout, Push, Registries, Tags};
 use crate::servers::args::{Ancestry, Avail, Channels, Import, Show, SourcesArgs};
 use crate::store;
 use crate::units::{parse_compression, parse_size};
+use crate::unpack::Unpack;
 
 /// Converts images: OCI, ZFS send streams, tar, directories, disks.
 #[derive(Debug, Parser)]
@@ -56,6 +57,7 @@ Exit status: 0 done; 1 failed, or differences or faults were found; 2 usage;
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Convert(Convert),
+    Unpack(Unpack),
     Pack(Pack),
     Ls(Ls),
     Inspect(Inspect),

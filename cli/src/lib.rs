@@ -22,6 +22,7 @@ mod session;
 mod signals;
 mod store;
 mod units;
+mod unpack;
 mod validate;
 mod verify;
 

@@ -11,7 +11,8 @@ use crate::args::{Cli, Command};
 use crate::exit::Exit;
 use crate::session::{Session, Stop};
 use crate::{
-    convert, diff, errors, generate, inspect, ls, pack, registry, servers, signals, store, validate, verify,
+    convert, diff, errors, generate, inspect, ls, pack, registry, servers, signals, store, unpack, validate,
+    verify,
 };
 
 /// `imageadm`.
@@ -34,6 +35,7 @@ pub fn main() -> ExitCode {
     }
     let done = match &cli.command {
         Command::Convert(args) => convert::run(args, &session),
+        Command::Unpack(args) => unpack::run(args, &session),
         Command::Pack(args) => pack::run(args, &session),
         Command::Ls(args) => ls::run(args, &session),
         Command::Inspect(args) => inspect::run(args, &session),

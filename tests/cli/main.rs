@@ -32,3 +32,4 @@ mod store;
 mod streams;
 mod strict;
 mod trees;
+mod unpack;

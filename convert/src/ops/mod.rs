@@ -14,6 +14,7 @@ mod registry;
 mod servers;
 pub mod store;
 mod survey;
+mod unpack;
 mod validate;
 mod verify;
 
@@ -29,6 +30,7 @@ pub(crate) use registry::registry_target;
 pub use registry::{Copied, CopyOptions, Moved, copy, get, login, logout, push, tags};
 pub use servers::{Answer, Found, ancestry, avail, channels, import, local_ancestry, ping, show};
 pub use survey::{BlobInfo, ImageInfo, StreamInfo};
+pub use unpack::{UnpackOptions, unpack};
 pub use validate::{Fault, Profile, validate_manifest};
 pub use verify::{Finding, Verified, verify};
 

@@ -1,6 +1,6 @@
 //! Registries (OCI distribution-spec 1.1): names, who asks, manifests and blobs in both directions.
 //!
-//! A [`Remote`] is one repository of one registry. What it gives is verified against the digest that led there before
+//! A `Remote` is one repository of one registry. What it gives is verified against the digest that led there before
 //! anything bears its name; what is sent is in the registry before whatever names it.
 
 mod challenge;

@@ -6,6 +6,7 @@ use std::path::Path;
 use aurora_engine::fs::{self, NewFile, Root, StagedDir};
 use aurora_formats::model::{Device, EntryPath, Metadata};
 
+use crate::bundle::{self, Runner};
 use crate::content::{BlockCache, Content};
 use crate::fidelity::{Loss, LossKind};
 use crate::lineage::Lineage;
@@ -19,19 +20,52 @@ const CHUNK: u64 = 1 << 20;
 /// Writes an image. What the user may not set (owners, devices, some attributes) is reported as lost.
 pub fn write(lineage: &Lineage, path: &Path, options: &WriteOptions, ctx: &Ctx<'_>) -> Result<Outcome> {
     let step = lineage.steps.last().expect("a lineage is never empty");
-    let failed = |e: io::Error| match e.kind() {
+    let failed = |e| not_empty(path, e);
+    ctx.progress.phase("writing directory");
+    let staged = StagedDir::create(path).map_err(failed)?;
+    let written = write_tree(&step.tree, staged.root(), ctx)?;
+    options.may_commit(ctx)?;
+    staged.commit().map_err(failed)?;
+    Ok(outcome(written))
+}
+
+/// Writes a bundle (runtime-spec, bundle.md): the root file system in a folder, and the runtime's config beside it. The
+/// directory is its owner's alone, as what is setuid in it is nobody else's business.
+pub(crate) fn write_bundle(
+    lineage: &Lineage,
+    path: &Path,
+    runner: Runner,
+    options: &WriteOptions,
+    ctx: &Ctx<'_>,
+) -> Result<Outcome> {
+    let step = lineage.steps.last().expect("a lineage is never empty");
+    let failed = |e| not_empty(path, e);
+    ctx.progress.phase("writing bundle");
+    let config = bundle::config(&lineage.image, &step.tree, runner, ctx)?;
+    let staged = StagedDir::create(path).map_err(failed)?;
+    staged.root().make_dir(bundle::ROOTFS.as_bytes()).map_err(failed)?;
+    let root = Root::open(&staged.path().join(bundle::ROOTFS)).map_err(failed)?;
+    let written = write_tree(&step.tree, &root, ctx)?;
+    let named = |e| Error::io(bundle::CONFIG, e);
+    let file = staged.root().create_file(bundle::CONFIG.as_bytes()).map_err(named)?;
+    file.write_all_at(&config, 0).and_then(|()| file.set_mode(0o644)).map_err(named)?;
+    options.may_commit(ctx)?;
+    staged.commit().map_err(failed)?;
+    Ok(outcome(written))
+}
+
+fn outcome((entries, bytes): (u64, u64)) -> Outcome {
+    let fact = |name: &str, n: u64| (name.to_owned(), n.to_string());
+    Outcome { facts: vec![fact("entries", entries), fact("bytes", bytes)] }
+}
+
+fn not_empty(path: &Path, e: io::Error) -> Error {
+    match e.kind() {
         io::ErrorKind::AlreadyExists => {
             ErrorKind::Exists(format!("{} is no empty directory", path.display())).into()
         }
         _ => Error::io(path.display().to_string(), e),
-    };
-    ctx.progress.phase("writing directory");
-    let staged = StagedDir::create(path).map_err(failed)?;
-    let (entries, bytes) = write_tree(&step.tree, staged.root(), ctx)?;
-    options.may_commit(ctx)?;
-    staged.commit().map_err(failed)?;
-    let fact = |name: &str, n: u64| (name.to_owned(), n.to_string());
-    Ok(Outcome { facts: vec![fact("entries", entries), fact("bytes", bytes)] })
+    }
 }
 
 /// Makes everything in an empty directory; how many names, and bytes of content.

@@ -45,6 +45,9 @@ pub enum Kind {
     Socket,
 }
 
+/// Symbolic links on one path, as everywhere.
+const MAX_LINKS: usize = 40;
+
 /// A root file system. Cloning is cheap: directories and inodes are shared until they change.
 #[derive(Debug, Clone)]
 pub struct Tree {
@@ -126,6 +129,37 @@ impl Tree {
     /// The inode at a path, taking no symlink for what it points to.
     pub fn lookup(&self, path: &EntryPath) -> Option<InodeId> {
         path.components().try_fold(Self::ROOT, |dir, name| self.child(dir, name))
+    }
+
+    /// The inode at a path, symbolic links followed within this tree; `None` where it leads nowhere.
+    pub fn follow(&self, path: &[u8]) -> Option<InodeId> {
+        let mut todo: Vec<Vec<u8>> = path.split(|&b| b == b'/').rev().map(<[u8]>::to_vec).collect();
+        let mut way = vec![Tree::ROOT];
+        let mut links = 0;
+        while let Some(part) = todo.pop() {
+            match part.as_slice() {
+                b"" | b"." => continue,
+                b".." => {
+                    way.truncate(way.len().saturating_sub(1).max(1));
+                    continue;
+                }
+                _ => {}
+            }
+            let found = self.child(*way.last()?, &part)?;
+            let Kind::Symlink(target) = &self.inode(found).kind else {
+                way.push(found);
+                continue;
+            };
+            links += 1;
+            if links > MAX_LINKS {
+                return None;
+            }
+            if target.starts_with(b"/") {
+                way.truncate(1);
+            }
+            todo.extend(target.split(|&b| b == b'/').rev().map(<[u8]>::to_vec));
+        }
+        way.pop()
     }
 
     /// Every name with its inode, the root included, sorted by the raw bytes of the path (so every directory

@@ -6,6 +6,7 @@ pub mod exclude;
 pub(crate) mod ids;
 mod inode;
 mod listing;
+pub mod owners;
 pub mod place;
 mod resolve;
 

@@ -15,7 +15,7 @@ use crate::content::{BlockCache, Content};
 use crate::names::FileName;
 use crate::source::ingest;
 use crate::store::Local;
-use crate::tree::{self, InodeId, Kind, Tree};
+use crate::tree::{self, Kind, Tree};
 use crate::{Ctx, Error, Result};
 
 /// Files by their path inside a layout or archive.
@@ -78,9 +78,6 @@ impl Files for StoreFiles {
 /// links between its members mean what they say and nothing leads out.
 pub(super) struct TreeFiles(Tree);
 
-/// Symbolic links on one path, as everywhere.
-const MAX_LINKS: usize = 40;
-
 impl TreeFiles {
     /// Reads the list of members. What can't be read anywhere (a pipe, a compressed file) is spooled first.
     pub(super) fn open(file: &FileName, ctx: &Ctx<'_>) -> Result<Self> {
@@ -93,42 +90,11 @@ impl TreeFiles {
         let members = ingest::ingest_rootfs(&mut BodyReader::new(body.clone()), Some(&body), ctx)?;
         Ok(Self(tree::apply(None, &members.changes)?))
     }
-
-    /// The inode at a path, symbolic links followed inside the archive.
-    fn resolve(&self, path: &[u8]) -> Option<InodeId> {
-        let mut todo: Vec<Vec<u8>> = path.split(|&b| b == b'/').rev().map(<[u8]>::to_vec).collect();
-        let mut way = vec![Tree::ROOT];
-        let mut links = 0;
-        while let Some(part) = todo.pop() {
-            match part.as_slice() {
-                b"" | b"." => continue,
-                b".." => {
-                    way.truncate(way.len().saturating_sub(1).max(1));
-                    continue;
-                }
-                _ => {}
-            }
-            let found = self.0.child(*way.last()?, &part)?;
-            let Kind::Symlink(target) = &self.0.inode(found).kind else {
-                way.push(found);
-                continue;
-            };
-            links += 1;
-            if links > MAX_LINKS {
-                return None;
-            }
-            if target.starts_with(b"/") {
-                way.truncate(1);
-            }
-            todo.extend(target.split(|&b| b == b'/').rev().map(<[u8]>::to_vec));
-        }
-        way.pop()
-    }
 }
 
 impl Files for TreeFiles {
     fn file(&self, path: &str) -> Result<Option<Body>> {
-        let found = self.resolve(path.as_bytes()).map(|id| &self.0.inode(id).kind);
+        let found = self.0.follow(path.as_bytes()).map(|id| &self.0.inode(id).kind);
         Ok(match found {
             Some(Kind::File(content)) => Some(Arc::new(ContentBody(content.clone()))),
             _ => None,

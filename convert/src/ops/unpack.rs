@@ -1,0 +1,118 @@
+//! An image onto this host: a directory, a bundle for a runtime, a dataset.
+
+use std::sync::Arc;
+
+use super::{Converted, Selection, one_pipe, placement, read};
+use crate::lineage::{Layers, Loaded};
+use crate::names::ImageName;
+use crate::sink::{self, Target, WriteOptions, refuse_losses};
+use crate::tree::owners::OwnerMap;
+use crate::tree::place::Placement;
+use crate::{Ctx, Error, Result};
+
+/// What tunes unpacking.
+#[derive(Debug, Clone, Default)]
+pub struct UnpackOptions {
+    /// What is read.
+    pub selection: Selection,
+    /// Every layer a snapshot: of datasets.
+    pub layers: Layers,
+    /// Where in a dataset the root file system is.
+    pub placement: Option<Placement>,
+    /// What becomes of owners.
+    pub owners: OwnerMap,
+    /// Beside the root file system, the runtime's config.
+    pub bundle: bool,
+    /// Fail rather than lose anything.
+    pub strict: bool,
+}
+
+/// Unpacks an image. The target is whole or gone.
+pub fn unpack(src: &ImageName, dst: &ImageName, options: &UnpackOptions, ctx: &Ctx<'_>) -> Result<Converted> {
+    check(src, dst, options)?;
+    let from = |e: Error| e.in_image(src.to_string());
+    let mut loaded = read(src, &options.selection, options.layers, ctx)?;
+    let Loaded::Filesystem(lineage) = &mut loaded else {
+        return Err(from(Error::usage(
+            "a disk has no files to unpack; `imageadm convert` writes it to raw:FILE",
+        )));
+    };
+    placement::place(lineage, src, dst, options.placement, ctx).map_err(from)?;
+    for step in &mut lineage.steps {
+        options.owners.apply(Arc::make_mut(&mut step.tree), ctx).map_err(from)?;
+    }
+    if options.strict {
+        refuse_losses(ctx)?;
+    }
+    let write = WriteOptions { target: Target::HOST, strict: options.strict, ..WriteOptions::default() };
+    ctx.progress.phase("writing");
+    let outcome = match (dst, options.bundle) {
+        (ImageName::Dir { path }, true) => {
+            let runner = match options.owners {
+                OwnerMap::All(uid, gid) => crate::bundle::Runner::User(uid, gid),
+                _ => crate::bundle::Runner::Root,
+            };
+            sink::dir::write_bundle(lineage, path, runner, &write, ctx)
+                .map_err(|e| e.in_image(dst.to_string()))?
+        }
+        _ => sink::write(&loaded, dst, &write, ctx)?,
+    };
+    Ok(Converted { outcome, losses: ctx.losses() })
+}
+
+fn check(src: &ImageName, dst: &ImageName, options: &UnpackOptions) -> Result<()> {
+    let refuse = |text: &str| Err(Error::usage(text).in_image(dst.to_string()));
+    one_pipe(options.selection.origins.iter().chain([src]))?;
+    match dst {
+        ImageName::Dir { .. } if options.layers == Layers::Keep => {
+            refuse("a directory holds one tree and no layers; leave out --layers keep")
+        }
+        ImageName::Dir { .. } if options.placement.is_some() && !src.is_zfs() => {
+            refuse("--placement is for datasets, and none is read or written here")
+        }
+        ImageName::Dir { .. } => Ok(()),
+        ImageName::Dataset { name } if name.snapshot().is_some() => {
+            refuse("the snapshots of a dataset that is written are those of the image; leave out `@…`")
+        }
+        ImageName::Dataset { .. } if options.bundle => {
+            refuse("a bundle is a directory; a dataset holds the root file system alone")
+        }
+        ImageName::Dataset { .. } => Ok(()),
+        _ => refuse(
+            "an image is unpacked to dir:PATH or dataset:POOL/NAME; `imageadm convert` writes other forms",
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ErrorKind;
+
+    #[test]
+    fn what_names_and_options_rule_out_is_a_usage_error() {
+        let keep = UnpackOptions { layers: Layers::Keep, ..UnpackOptions::default() };
+        let placed = UnpackOptions { placement: Some(Placement::Root), ..UnpackOptions::default() };
+        let bundle = UnpackOptions { bundle: true, ..UnpackOptions::default() };
+        let cases = [
+            ("oci:a", "dir:b", UnpackOptions::default(), ""),
+            ("oci:a", "dataset:t/b", keep.clone(), ""),
+            ("oci:a", "dir:b", keep, "leave out --layers keep"),
+            ("oci:a", "dir:b", placed.clone(), "--placement"),
+            ("zfs:a", "dir:b", placed, ""),
+            ("oci:a", "dir:b", bundle.clone(), ""),
+            ("oci:a", "dataset:t/b", bundle, "a bundle is a directory"),
+            ("oci:a", "dataset:t/b@c", UnpackOptions::default(), "leave out `@…`"),
+            ("oci:a", "tar:b", UnpackOptions::default(), "imageadm convert"),
+        ];
+        for (src, dst, options, want) in cases {
+            match check(&src.parse().unwrap(), &dst.parse().unwrap(), &options) {
+                Ok(()) => assert_eq!(want, "", "{src} {dst}"),
+                Err(e) => {
+                    assert!(matches!(e.kind(), ErrorKind::Usage(_)), "{src} {dst}: {e}");
+                    assert!(!want.is_empty() && e.to_string().contains(want), "{src} {dst}: {e}");
+                }
+            }
+        }
+    }
+}

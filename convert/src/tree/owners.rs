@@ -1,0 +1,157 @@
+//! Owners on the way to a host whose numbers are others.
+
+use std::str::FromStr;
+
+use aurora_formats::model::{EntryPath, Owner};
+
+use super::Tree;
+use crate::{Ctx, Error, ErrorKind, Loss, LossKind, Result};
+
+/// Numbers of an image that are others on the host: `IMAGE:HOST[:SIZE]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IdRange {
+    /// The first, as the image has it.
+    pub image: u32,
+    /// The first, as the host has it.
+    pub host: u32,
+    /// How many.
+    pub size: u32,
+}
+
+impl FromStr for IdRange {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut parts = text.split(':').map(str::parse::<u32>);
+        let range = match (parts.next(), parts.next(), parts.next(), parts.next()) {
+            (Some(Ok(image)), Some(Ok(host)), None, None) => Self { image, host, size: 1 },
+            (Some(Ok(image)), Some(Ok(host)), Some(Ok(size)), None) if size > 0 => Self { image, host, size },
+            _ => return Err(format!("IMAGE:HOST[:SIZE] is needed, not {text}")),
+        };
+        // The last number means "leave it" to every system.
+        let ends = |first: u32| first.checked_add(range.size).is_some();
+        if ends(range.image) && ends(range.host) {
+            Ok(range)
+        } else {
+            Err(format!("beyond all numbers: {text}"))
+        }
+    }
+}
+
+/// What becomes of owners.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum OwnerMap {
+    /// They stay.
+    #[default]
+    Same,
+    /// Users and groups in these ranges are others; what is in none is an error. An empty list leaves them.
+    Ranges {
+        /// Of users.
+        users: Vec<IdRange>,
+        /// Of groups.
+        groups: Vec<IdRange>,
+    },
+    /// All is this user's and this group's, who stand for root. That others owned it is lost.
+    All(u32, u32),
+}
+
+impl OwnerMap {
+    /// Changes the owners of a tree.
+    pub fn apply(&self, tree: &mut Tree, ctx: &Ctx<'_>) -> Result<()> {
+        if *self == Self::Same {
+            return Ok(());
+        }
+        let mut done = vec![false; tree.inode_count()];
+        for (path, id) in tree.walk() {
+            if std::mem::replace(&mut done[id.0 as usize], true) {
+                continue;
+            }
+            let owner = tree.inode(id).meta.owner;
+            let mapped = self.map(owner, &path, ctx).map_err(|e| e.at_entry(&path))?;
+            if mapped != owner {
+                tree.inode_mut(id).meta.owner = mapped;
+            }
+        }
+        Ok(())
+    }
+
+    fn map(&self, owner: Owner, path: &EntryPath, ctx: &Ctx<'_>) -> Result<Owner> {
+        match self {
+            Self::Same => Ok(owner),
+            Self::Ranges { users, groups } => {
+                Ok(Owner { uid: mapped("user", owner.uid, users)?, gid: mapped("group", owner.gid, groups)? })
+            }
+            Self::All(uid, gid) => {
+                if owner != Owner::default() {
+                    let detail = format!("{}:{}: all is root's", owner.uid, owner.gid);
+                    ctx.lose(Loss { path: Some(path.clone()), kind: LossKind::Owner, detail });
+                }
+                Ok(Owner { uid: *uid, gid: *gid })
+            }
+        }
+    }
+}
+
+fn mapped(what: &str, id: u32, ranges: &[IdRange]) -> Result<u32> {
+    if ranges.is_empty() {
+        return Ok(id);
+    }
+    let fits = |range: &&IdRange| id >= range.image && id - range.image < range.size;
+    match ranges.iter().find(fits) {
+        Some(range) => Ok(range.host + (id - range.image)),
+        None => Err(Error::from(ErrorKind::Unsupported(format!("{what} {id} is in no range of the map")))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use aurora_formats::model::Metadata;
+
+    use super::*;
+    use crate::tree::Kind;
+    use crate::{Cancel, NoProgress, Options};
+
+    fn owned(uid: u32, gid: u32) -> Metadata {
+        Metadata { owner: Owner { uid, gid }, ..Metadata::default() }
+    }
+
+    fn mapped_tree(map: &OwnerMap) -> Result<(Vec<(u32, u32)>, usize)> {
+        let mut tree = Tree::new(owned(0, 0));
+        let dir = tree.add(owned(10, 20), Kind::Dir(Arc::default()));
+        tree.link(Tree::ROOT, b"a", dir);
+        let fifo = tree.add(owned(0, 5), Kind::Fifo);
+        // Of two names there is one owner, mapped once.
+        tree.link(dir, b"b", fifo);
+        tree.link(dir, b"c", fifo);
+        let cancel = Cancel::default();
+        let ctx = Ctx::new(Options::new(std::env::temp_dir()), &NoProgress, &cancel);
+        map.apply(&mut tree, &ctx)?;
+        let owner = |id| (tree.inode(id).meta.owner.uid, tree.inode(id).meta.owner.gid);
+        Ok((vec![owner(Tree::ROOT), owner(dir), owner(fifo)], ctx.losses().len()))
+    }
+
+    #[test]
+    fn ranges_are_read() {
+        let range = |image, host, size| Ok(IdRange { image, host, size });
+        for (text, want) in [("0:1000", range(0, 1000, 1)), ("0:100000:65536", range(0, 100_000, 65536))] {
+            assert_eq!(text.parse::<IdRange>(), want, "{text}");
+        }
+        for text in ["", "1", "1:2:0", "1:2:3:4", "a:b", "1:-1", "1:4294967295", "4294967000:0:300"] {
+            assert!(text.parse::<IdRange>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn owners_are_mapped_or_refused() {
+        assert_eq!(mapped_tree(&OwnerMap::Same).unwrap(), (vec![(0, 0), (10, 20), (0, 5)], 0));
+        let users = vec!["0:1000:1".parse().unwrap(), "1:2001:100".parse().unwrap()];
+        let map = OwnerMap::Ranges { users: users.clone(), groups: Vec::new() };
+        assert_eq!(mapped_tree(&map).unwrap().0, [(1000, 0), (2010, 20), (1000, 5)]);
+        let map = OwnerMap::Ranges { users, groups: vec!["0:0:6".parse().unwrap()] };
+        let e = mapped_tree(&map).unwrap_err();
+        assert_eq!(e.to_string(), "a: the target can't hold this: group 20 is in no range of the map");
+        assert_eq!(mapped_tree(&OwnerMap::All(7, 8)).unwrap(), (vec![(7, 8); 3], 2));
+    }
+}
