@@ -79,7 +79,7 @@ pub(crate) struct Copy {
     /// The image: docker://, oci:, oci-archive:, or of the local store
     #[arg(value_name = "SRC", value_parser = image_name())]
     pub(crate) src: ImageName,
-    /// Where to: docker://, oci:, or the local store
+    /// Where to: docker://, oci:, oci-archive:, or the local store
     #[arg(value_name = "DST", value_parser = image_name())]
     pub(crate) dst: ImageName,
     #[command(flatten)]

@@ -14,6 +14,7 @@ pub(crate) use args::{Copy, Get, Login, Logout, Push, Registries, Tags};
 pub(crate) use login::{login, logout};
 pub(crate) use place::options;
 
+use crate::convert::check_output;
 use crate::exit::Exit;
 use crate::output::{json_facts, safe, table};
 use crate::session::{Session, Stop};
@@ -55,7 +56,19 @@ fn own_name(src: &ImageName) -> Result<RegistryName, Error> {
 }
 
 pub(crate) fn copy(args: &Copy, session: &Session) -> Result<Exit, Stop> {
+    check_output(&args.dst, args.copying.json)?;
+    if args.dst.is_pipe() {
+        // Standard output holds the image.
+        let ctx = session.ctx();
+        let copied = ops::copy(&args.src, &args.dst, &options_of(&args.copying), &ctx);
+        copied.map(|_| session.watch.finish())?;
+        return Ok(Exit::Done);
+    }
     run(&args.copying, session, |options, ctx| ops::copy(&args.src, &args.dst, options, ctx))
+}
+
+fn options_of(args: &Copying) -> CopyOptions {
+    CopyOptions { all: args.all, platform: args.platform.clone() }
 }
 
 fn run(
@@ -63,7 +76,7 @@ fn run(
     session: &Session,
     work: impl FnOnce(&CopyOptions, &Ctx<'_>) -> Result<Copied, Error>,
 ) -> Result<Exit, Stop> {
-    let options = CopyOptions { all: args.all, platform: args.platform.clone() };
+    let options = options_of(args);
     let mut ctx = session.ctx();
     ctx.options.registries.jobs = args.jobs;
     let copied = work(&options, &ctx)?;

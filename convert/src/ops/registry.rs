@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use aurora_engine::fs::{self, ScratchDir};
 use aurora_engine::store::Access;
 use aurora_formats::oci::media::{self, Kind};
 use aurora_formats::oci::{Descriptor, Index, reference};
@@ -9,8 +10,9 @@ use aurora_formats::oci::{Descriptor, Index, reference};
 use super::must_exist;
 use crate::image::Platform;
 use crate::image::select::{self, DEFAULT_NAME, Documents, Wanted};
-use crate::names::ImageName;
+use crate::names::{FileName, ImageName};
 use crate::registry::{RegistryName, Remote, Secret};
+use crate::sink::oci::archive;
 use crate::source::oci::Store;
 use crate::store::{Local, StoredName};
 pub use crate::transfer::Moved;
@@ -131,6 +133,23 @@ fn into(
             let target = LayoutTarget::open(dir, name)?;
             run(origin, &target, index, reference, options, ctx)
         }
+        ImageName::OciArchive { file, reference: name } => {
+            let name = name.as_deref().unwrap_or(DEFAULT_NAME);
+            aurora_formats::oci::reference::check_ref_name(name)?;
+            if let FileName::Path(path) = file
+                && fs::is_file(path)
+            {
+                return Err(ErrorKind::Exists(path.display().to_string()).into());
+            }
+            // A tar tells how long its members are before the first byte of them: first all is brought here.
+            let scratch = ScratchDir::create(&ctx.options.temp_dir);
+            let scratch = scratch.map_err(|e| Error::io("cannot make a temporary folder", e))?;
+            let dir = scratch.path().join("layout");
+            let target = LayoutTarget::open(&dir, name)?;
+            let copied = run(origin, &target, index, reference, options, ctx)?;
+            archive::pack(&dir, file, ctx).map_err(|e| e.in_image(dst.to_string()))?;
+            Ok(copied)
+        }
         ImageName::Stored(name) => {
             let full = name.full().ok_or_else(by_digest)?;
             let family =
@@ -141,7 +160,7 @@ fn into(
             run(origin, &target, index, reference, options, ctx)
         }
         other => Err(Error::usage(
-            "an image is copied with the bytes it has to docker://, oci:DIR or the local store; \
+            "an image is copied with the bytes it has to docker://, oci:DIR, oci-archive:FILE or the local store; \
              `imageadm convert` writes every other form",
         )
         .in_image(other.to_string())),

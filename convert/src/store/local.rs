@@ -44,7 +44,7 @@ impl Local {
 
     /// What the names mean now.
     pub(crate) fn refs(&self) -> Result<Refs> {
-        let bytes = self.blobs.read(layout::INDEX_FILE, json::MAX_DOCUMENT)?;
+        let bytes = self.blobs.read(layout::INDEX_FILE, json::MAX_LISTING)?;
         let bytes = bytes.ok_or_else(|| OciError::MissingFile { path: layout::INDEX_FILE.into() })?;
         Refs::parse(&bytes)
     }
@@ -52,13 +52,13 @@ impl Local {
     /// Changes what the names mean; others who do so wait.
     pub(crate) fn edit<T>(&self, change: impl FnOnce(&mut Refs) -> Result<T>) -> Result<T> {
         let mut out = None;
-        self.blobs.update::<Error>(layout::INDEX_FILE, json::MAX_DOCUMENT, |old| {
+        self.blobs.update::<Error>(layout::INDEX_FILE, json::MAX_LISTING, |old| {
             let old = old.ok_or_else(|| OciError::MissingFile { path: layout::INDEX_FILE.into() })?;
             let mut refs = Refs::parse(&old)?;
             out = Some(change(&mut refs)?);
             let new = refs.to_bytes();
             // What nobody could read any more must not be written.
-            json::check_size(layout::INDEX_FILE, new.len() as u64)?;
+            json::check_listing(layout::INDEX_FILE, new.len() as u64)?;
             Ok((new != old).then_some(new))
         })?;
         Ok(out.expect("`update` has called what sets it, or failed"))

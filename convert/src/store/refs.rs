@@ -65,8 +65,8 @@ impl Entry {
 impl Refs {
     /// Reads the index; it has been checked as every index is.
     pub(crate) fn parse(bytes: &[u8]) -> Result<Self> {
-        let index = Index::parse(layout::INDEX_FILE, None, bytes)?.value;
-        let rest = aurora_formats::oci::json::parse(layout::INDEX_FILE, bytes)?;
+        let index = Index::parse_listing(layout::INDEX_FILE, bytes)?.value;
+        let rest = aurora_formats::oci::json::parse_listing(layout::INDEX_FILE, bytes)?;
         let raw = rest.get("manifests").and_then(Value::as_array).cloned().unwrap_or_default();
         let pairs = index.manifests.into_iter().zip(raw);
         let entries = pairs.map(|(descriptor, raw)| Entry { descriptor, raw }).collect();

@@ -72,7 +72,7 @@ impl LayoutTarget {
 }
 
 fn read(dir: &Path, name: &str) -> Result<Vec<u8>> {
-    fs::read_limited(&dir.join(name), json::MAX_DOCUMENT).map_err(|e| match e.kind() {
+    fs::read_limited(&dir.join(name), json::MAX_LISTING).map_err(|e| match e.kind() {
         io::ErrorKind::NotFound => OciError::MissingFile { path: name.to_owned() }.into(),
         _ => Error::io(dir.join(name).display().to_string(), e),
     })

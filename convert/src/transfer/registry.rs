@@ -101,7 +101,14 @@ impl Target for RegistryTarget {
         let here = self.remote.name();
         let is_other = |from: &&RegistryName| from.host == here.host && from.repository != here.repository;
         let mount = origin.repository().filter(is_other).map(|from| from.repository.as_str());
-        let count = |n| ctx.progress.count(Counter::BytesWritten, n);
+        let is_near = origin.repository().is_none();
+        let count = |n| {
+            ctx.progress.count(Counter::BytesWritten, n);
+            // What is on this machine is read as it is sent; what was fetched has been counted.
+            if is_near {
+                ctx.progress.count(Counter::BytesRead, n);
+            }
+        };
         self.remote.send(descriptor, &|| origin.body(descriptor, ctx), mount, &count)
     }
 

@@ -20,9 +20,23 @@ pub struct Index {
 const KNOWN: [&str; 4] = ["schemaVersion", "mediaType", "manifests", "annotations"];
 
 impl Index {
-    /// Reads one. `media_type` is what the descriptor said that led here; `index.json` has none.
+    /// Reads one. `media_type` is what the descriptor said that led here.
     pub fn parse(document: &str, media_type: Option<&str>, bytes: &[u8]) -> Result<Raw<Self>, OciError> {
-        let value = json::parse(document, bytes)?;
+        Self::read(document, media_type, json::parse(document, bytes)?, bytes, json::MAX_ELEMENTS)
+    }
+
+    /// Reads the `index.json` of a layout, which may be longer than what registries take.
+    pub fn parse_listing(document: &str, bytes: &[u8]) -> Result<Raw<Self>, OciError> {
+        Self::read(document, None, json::parse_listing(document, bytes)?, bytes, json::MAX_LISTED)
+    }
+
+    fn read(
+        document: &str,
+        media_type: Option<&str>,
+        value: Value,
+        bytes: &[u8],
+        limit: usize,
+    ) -> Result<Raw<Self>, OciError> {
         let at = At::top(document, &value);
         check_head(at, media_type, &[media::INDEX, media::DOCKER_INDEX])?;
         let members = at.object()?;
@@ -31,7 +45,9 @@ impl Index {
         }
         let known = |key: &String| KNOWN.contains(&key.as_str());
         let index = Self {
-            manifests: at.optional("manifests", |m| m.list(Descriptor::read))?.unwrap_or_default(),
+            manifests: at
+                .optional("manifests", |m| m.list_up_to(limit, Descriptor::read))?
+                .unwrap_or_default(),
             annotations: at.optional("annotations", annotations)?.unwrap_or_default(),
             extra: members.iter().filter(|(k, _)| !known(k)).map(|(k, v)| (k.clone(), v.clone())).collect(),
         };
@@ -74,6 +90,19 @@ pub(super) fn check_head(at: At<'_>, descriptor: Option<&str>, allowed: &[&str])
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_layout_lists_more_than_an_index_of_a_registry() {
+        let digest = format!("sha256:{}", "1".repeat(64));
+        let one = format!(r#"{{"mediaType":"{}","digest":"{digest}","size":1}}"#, media::MANIFEST);
+        let text =
+            |n: usize| format!(r#"{{"schemaVersion":2,"manifests":[{}]}}"#, vec![one.as_str(); n].join(","));
+        let (fits, long) = (text(json::MAX_ELEMENTS), text(json::MAX_ELEMENTS + 1));
+        assert!(Index::parse("x", None, fits.as_bytes()).is_ok());
+        let e = Index::parse("x", None, long.as_bytes()).unwrap_err();
+        assert!(matches!(e, OciError::TooMany { limit: json::MAX_ELEMENTS, .. }), "{e}");
+        assert_eq!(Index::parse_listing("x", long.as_bytes()).unwrap().value.manifests.len(), 10_001);
+    }
 
     #[test]
     fn an_index_is_read_or_refused() {

@@ -11,12 +11,26 @@ use super::OciError;
 
 /// Largest document: what registries take (4 MiB), far beyond any real one.
 pub const MAX_DOCUMENT: u64 = 4 << 20;
+/// Largest `index.json`: it names all images of a layout, and no registry has to take it.
+pub const MAX_LISTING: u64 = 64 << 20;
+/// Most images that one may name.
+pub const MAX_LISTED: usize = 200_000;
 /// Most elements of one list: descriptors of an index, layers, history.
 pub const MAX_ELEMENTS: usize = 10_000;
 
 /// Parses a document. Depth is bounded by the parser (128).
 pub fn parse(document: &str, bytes: &[u8]) -> Result<Value, OciError> {
     check_size(document, bytes.len() as u64)?;
+    parse_any(document, bytes)
+}
+
+/// The same of an `index.json`.
+pub fn parse_listing(document: &str, bytes: &[u8]) -> Result<Value, OciError> {
+    check_listing(document, bytes.len() as u64)?;
+    parse_any(document, bytes)
+}
+
+fn parse_any(document: &str, bytes: &[u8]) -> Result<Value, OciError> {
     serde_json::from_slice(bytes).map_err(|e| OciError::Json {
         document: document.into(),
         offset: offset_of(bytes, e.line(), e.column()),
@@ -26,11 +40,19 @@ pub fn parse(document: &str, bytes: &[u8]) -> Result<Value, OciError> {
 
 /// Refuses a document by its size before it is read.
 pub fn check_size(document: &str, size: u64) -> Result<(), OciError> {
-    if size > MAX_DOCUMENT {
-        let document = document.into();
-        return Err(OciError::TooLarge { document, limit: MAX_DOCUMENT, actual: size });
+    check_limit(document, size, MAX_DOCUMENT)
+}
+
+/// The same of an `index.json`.
+pub fn check_listing(document: &str, size: u64) -> Result<(), OciError> {
+    check_limit(document, size, MAX_LISTING)
+}
+
+fn check_limit(document: &str, size: u64, limit: u64) -> Result<(), OciError> {
+    match size > limit {
+        true => Err(OciError::TooLarge { document: document.into(), limit, actual: size }),
+        false => Ok(()),
     }
-    Ok(())
 }
 
 /// The byte that a line and column (both from 1) stand for.
@@ -147,14 +169,20 @@ impl<'a> At<'a> {
     }
 
     /// Calls `read` with every element.
-    pub(super) fn list<T>(
+    pub(super) fn list<T>(self, read: impl FnMut(At<'_>) -> Result<T, OciError>) -> Result<Vec<T>, OciError> {
+        self.list_up_to(MAX_ELEMENTS, read)
+    }
+
+    /// The same of a list that may be longer than most.
+    pub(super) fn list_up_to<T>(
         self,
+        limit: usize,
         mut read: impl FnMut(At<'_>) -> Result<T, OciError>,
     ) -> Result<Vec<T>, OciError> {
         let elements = self.value.as_array().ok_or_else(|| self.mistyped("an array"))?;
-        if elements.len() > MAX_ELEMENTS {
+        if elements.len() > limit {
             let (document, path) = (self.document.into(), self.path.into());
-            return Err(OciError::TooMany { document, path, limit: MAX_ELEMENTS, actual: elements.len() });
+            return Err(OciError::TooMany { document, path, limit, actual: elements.len() });
         }
         let read = |(n, value)| {
             let path = format!("{}[{n}]", self.path);

@@ -1,9 +1,11 @@
 //! Archives: a layout in a tar, with Docker's `manifest.json` beside it where Docker is to read it.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
-use aurora_engine::body::Body;
+use aurora_engine::body::{Body, FileBody};
+use aurora_engine::digest::Algorithm;
 use aurora_engine::fs::{self, OutputFile};
 use aurora_formats::model::Metadata;
 use aurora_formats::oci::descriptor::CONTAINERD_NAME;
@@ -37,22 +39,7 @@ pub(super) fn write(
     force: bool,
     ctx: &Ctx<'_>,
 ) -> Result<Outcome> {
-    let name = match file {
-        FileName::Pipe => "standard output".to_owned(),
-        FileName::Path(path) => path.display().to_string(),
-    };
-    let failed = |e| Error::io(name.clone(), e);
-    // Opened first: what can't be written should be known before hours of work.
-    let mut out = match file {
-        FileName::Pipe => OutputFile::stdout().map_err(failed)?,
-        FileName::Path(path) => {
-            // A pipe or device of that name is written to.
-            if !force && fs::is_file(path) {
-                return Err(ErrorKind::Exists(name).into());
-            }
-            OutputFile::create(path).map_err(failed)?
-        }
-    };
+    let mut out = open(file, force)?;
     let mut store = Store::Bodies(BTreeMap::new());
     let built = build(request, &mut store, ctx)?;
     let mut entry = built.named(request.reference.unwrap_or(DEFAULT_NAME));
@@ -76,8 +63,60 @@ pub(super) fn write(
     let Store::Bodies(members) = store else { return Ok(built.outcome) };
     tar::write_tree(&tree_of(members), &mut out, ctx)?;
     request.options.may_commit(ctx)?;
-    out.commit().map_err(failed)?;
+    out.commit().map_err(|e| Error::io(shown(file), e))?;
     Ok(built.outcome)
+}
+
+/// Writes a layout that lies in a directory as an archive.
+pub(crate) fn pack(dir: &Path, file: &FileName, ctx: &Ctx<'_>) -> Result<()> {
+    let mut out = open(file, false)?;
+    let mut members = BTreeMap::new();
+    let mut add = |path: String| -> Result<()> {
+        let named = |e| Error::io(path.clone(), e);
+        let body = fs::open_regular(&dir.join(&path)).and_then(FileBody::new).map_err(named)?;
+        members.insert(path.clone(), Arc::new(body) as Body);
+        Ok(())
+    };
+    for name in [layout::LAYOUT_FILE, layout::INDEX_FILE] {
+        add(name.to_owned())?;
+    }
+    for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
+        let folder = format!("{}/{}", layout::BLOBS, algorithm.name());
+        let found = match fs::read_dir(&dir.join(&folder)) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => continue,
+            found => found.map_err(|e| Error::io(folder.clone(), e))?,
+        };
+        for path in found {
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            add(format!("{folder}/{name}"))?;
+        }
+    }
+    ctx.progress.phase("archive");
+    tar::write_tree(&tree_of(members), &mut out, ctx)?;
+    ctx.check()?;
+    out.commit().map_err(|e| Error::io(shown(file), e))
+}
+
+fn shown(file: &FileName) -> String {
+    match file {
+        FileName::Pipe => "standard output".to_owned(),
+        FileName::Path(path) => path.display().to_string(),
+    }
+}
+
+/// Opened first: what can't be written should be known before hours of work.
+pub(crate) fn open(file: &FileName, force: bool) -> Result<OutputFile> {
+    let failed = |e| Error::io(shown(file), e);
+    match file {
+        FileName::Pipe => OutputFile::stdout().map_err(failed),
+        FileName::Path(path) => {
+            // A pipe or device of that name is written to.
+            if !force && fs::is_file(path) {
+                return Err(ErrorKind::Exists(shown(file)).into());
+            }
+            OutputFile::create(path).map_err(failed)
+        }
+    }
 }
 
 /// The name that Docker gives the image: `NAME:TAG`. A bare word is a name, `latest` alone is none.

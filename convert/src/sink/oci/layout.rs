@@ -44,14 +44,14 @@ fn add(request: &Request<'_>, dir: &Path, ctx: &Ctx<'_>) -> Result<Outcome> {
     let failed = |e| Error::io(dir.display().to_string(), e);
     let _lock = DirLock::acquire(dir).map_err(failed)?;
     let read = |name: &str| {
-        let bytes = fs::read_limited(&dir.join(name), aurora_formats::oci::json::MAX_DOCUMENT);
+        let bytes = fs::read_limited(&dir.join(name), aurora_formats::oci::json::MAX_LISTING);
         bytes.map_err(|e| match e.kind() {
             io::ErrorKind::NotFound => OciError::MissingFile { path: name.to_owned() }.into(),
             _ => Error::io(dir.join(name).display().to_string(), e),
         })
     };
     layout::check(&read(layout::LAYOUT_FILE)?)?;
-    let index = Index::parse(layout::INDEX_FILE, None, &read(layout::INDEX_FILE)?)?.value;
+    let index = Index::parse_listing(layout::INDEX_FILE, &read(layout::INDEX_FILE)?)?.value;
     fill(request, dir, index, ctx)
 }
 

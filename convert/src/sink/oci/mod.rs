@@ -4,7 +4,7 @@
 //! nothing, so that a chain keeps its length. All bytes are a function of the lineage and the options: no clock, no
 //! machine, no number of threads is in them.
 
-mod archive;
+pub(crate) mod archive;
 mod build;
 mod layout;
 mod registry;

@@ -122,7 +122,7 @@ impl Store {
         layout::check(&mark)?;
         let index = whole_file(&*files, layout::INDEX_FILE)?
             .ok_or_else(|| OciError::MissingFile { path: layout::INDEX_FILE.into() })?;
-        let index = Index::parse(layout::INDEX_FILE, None, &index)?;
+        let index = Index::parse_listing(layout::INDEX_FILE, &index)?;
         Ok(Self { files, form: Form::Layout(index.value) })
     }
 
@@ -301,8 +301,11 @@ pub(crate) fn digest(text: &str) -> Result<Digest> {
 /// A small file as a whole.
 fn whole_file(files: &dyn Files, path: &str) -> Result<Option<Vec<u8>>> {
     let Some(body) = files.file(path)? else { return Ok(None) };
-    json::check_size(path, body.len())?;
-    let mut bytes = vec![0; usize::try_from(body.len()).expect("documents are limited to 4 MiB")];
+    match path {
+        layout::INDEX_FILE => json::check_listing(path, body.len())?,
+        _ => json::check_size(path, body.len())?,
+    }
+    let mut bytes = vec![0; usize::try_from(body.len()).expect("documents are limited to 64 MiB")];
     body.read_exact_at(&mut bytes, 0).map_err(|e| Error::io(path, e))?;
     Ok(Some(bytes))
 }
