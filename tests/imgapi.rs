@@ -2,31 +2,17 @@
 #![allow(clippy::unwrap_used)]
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime};
+use std::sync::Arc;
+use std::time::Duration;
 
 use aurora_convert::imgapi::{Catalog, ImportOptions, Imported, Server, import, with_client};
 use aurora_convert::{Cancel, ClientOptions, Ctx, ErrorKind, NoProgress, Options, Result};
 use aurora_engine::digest::{Sha1, Sha1Writer};
-use aurora_engine::remote::{Pace, RemoteError};
-use aurora_tests::{Fault, FaultServer};
+use aurora_engine::remote::RemoteError;
+use aurora_tests::{Fault, FaultServer, NoWait};
 
 const BASE: &str = "01b2c898-945f-11e1-a523-af1afbe22822";
 const TOP: &str = "1f9b7958-289e-4ea3-8f88-5486a40d6823";
-
-/// Waits for nothing and remembers for how long.
-#[derive(Debug, Default)]
-struct NoWait(Mutex<Vec<u64>>);
-
-impl Pace for NoWait {
-    fn now(&self) -> SystemTime {
-        SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777)
-    }
-
-    fn wait(&self, time: Duration, _: &dyn Fn() -> bool) {
-        self.0.lock().unwrap().push(time.as_millis().try_into().unwrap());
-    }
-}
 
 fn sha1(bytes: &[u8]) -> Sha1 {
     let mut writer = Sha1Writer::new(Vec::new());
@@ -97,7 +83,7 @@ impl Case {
     }
 
     fn waits(&self) -> Vec<u64> {
-        std::mem::take(&mut self.pace.0.lock().unwrap())
+        self.pace.waits()
     }
 
     /// It came, as it is, under its name, and nothing else lies about.

@@ -159,17 +159,8 @@ pub(crate) struct Convert {
     /// Who is to receive a ZFS stream [default: openzfs]
     #[arg(long, value_name = "SYSTEM", value_enum)]
     pub(crate) target: Option<TargetArg>,
-    /// Fail rather than lose anything; with =report exit with status 4 instead
-    #[arg(
-        long,
-        value_name = "report",
-        value_enum,
-        num_args = 0..=1,
-        require_equals = true,
-        default_missing_value = "fail",
-        hide_possible_values = true
-    )]
-    pub(crate) strict: Option<Strict>,
+    #[command(flatten)]
+    pub(crate) losses: Losses,
     #[command(flatten)]
     pub(crate) smartos: SmartosArgs,
     /// Print one JSON document
@@ -423,6 +414,29 @@ impl From<TargetArg> for Target {
     }
 }
 
+/// What is to become of losses.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Losses {
+    /// Fail rather than lose anything; with =report exit with status 4 instead
+    #[arg(
+        long,
+        value_name = "report",
+        value_enum,
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "fail",
+        hide_possible_values = true
+    )]
+    pub(crate) strict: Option<Strict>,
+}
+
+impl Losses {
+    /// Whether there is no result then.
+    pub(crate) fn are_errors(&self) -> bool {
+        self.strict == Some(Strict::Fail)
+    }
+}
+
 /// What `--strict` means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Strict {
@@ -453,7 +467,7 @@ mod tests {
         let strict = |args: &[&str]| {
             let cli = Cli::try_parse_from(["imageadm", "convert"].iter().chain(args)).ok()?;
             match cli.command {
-                Command::Convert(convert) => Some(convert.strict),
+                Command::Convert(convert) => Some(convert.losses.strict),
                 _ => None,
             }
         };

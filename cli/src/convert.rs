@@ -17,12 +17,12 @@ pub(crate) fn run(args: &Convert, session: &Session) -> Result<Exit, Stop> {
         compression: args.compress,
         placement: args.placement.into(),
         target: args.target.map(Into::into),
-        strict: args.strict == Some(Strict::Fail),
+        strict: args.losses.are_errors(),
         smartos: args.smartos.clone().into(),
     };
     let ctx = session.ctx();
     let converted = ops::convert(&args.src, &args.dst, &options, &ctx);
-    let report = Report { src: &args.src, dst: &args.dst, strict: args.strict, json: args.json };
+    let report = Report { src: &args.src, dst: &args.dst, strict: args.losses.strict, json: args.json };
     report.tell(converted, &ctx, session)
 }
 

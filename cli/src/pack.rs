@@ -10,7 +10,7 @@ use aurora_convert::tree::exclude::Pattern;
 use clap::Args;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 
-use crate::args::{LayersArg, NAMES, Selected, SmartosArgs, Strict, image_name};
+use crate::args::{LayersArg, Losses, NAMES, Selected, SmartosArgs, image_name};
 use crate::convert::{Report, check_output};
 use crate::exit::Exit;
 use crate::session::{Session, Stop, selection};
@@ -46,17 +46,8 @@ pub(crate) struct Pack {
     /// How the result is packed: none, gzip, zstd, bzip2 or xz, and a level [default: the form's own]
     #[arg(long, short, value_name = "CODEC[:LEVEL]", value_parser = parse_compression)]
     compress: Option<Compression>,
-    /// Fail rather than lose anything; with =report exit with status 4 instead
-    #[arg(
-        long,
-        value_name = "report",
-        value_enum,
-        num_args = 0..=1,
-        require_equals = true,
-        default_missing_value = "fail",
-        hide_possible_values = true
-    )]
-    strict: Option<Strict>,
+    #[command(flatten)]
+    losses: Losses,
     #[command(flatten)]
     smartos: SmartosArgs,
     /// Print one JSON document
@@ -71,7 +62,7 @@ pub(crate) fn run(args: &Pack, session: &Session) -> Result<Exit, Stop> {
             selection: selection(&args.selected),
             layers: args.layers.into(),
             compression: args.compress,
-            strict: args.strict == Some(Strict::Fail),
+            strict: args.losses.are_errors(),
             smartos: args.smartos.clone().into(),
             ..ConvertOptions::default()
         },
@@ -82,7 +73,7 @@ pub(crate) fn run(args: &Pack, session: &Session) -> Result<Exit, Stop> {
     };
     let ctx = session.ctx();
     let packed = ops::pack(&args.src, &args.dst, &options, &ctx);
-    Report { src: &args.src, dst: &args.dst, strict: args.strict, json: args.json }
+    Report { src: &args.src, dst: &args.dst, strict: args.losses.strict, json: args.json }
         .tell(packed, &ctx, session)
 }
 

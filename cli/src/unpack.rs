@@ -8,7 +8,7 @@ use aurora_convert::tree::owners::{IdRange, OwnerMap};
 use clap::Args;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 
-use crate::args::{LayersArg, NAMES, PlacementArg, Selected, Strict, image_name};
+use crate::args::{LayersArg, Losses, NAMES, PlacementArg, Selected, image_name};
 use crate::convert::Report;
 use crate::exit::Exit;
 use crate::session::{Session, Stop, selection};
@@ -43,17 +43,8 @@ pub(crate) struct Unpack {
     /// All is the caller's, who stands for root
     #[arg(long, conflicts_with_all = ["users", "groups"])]
     rootless: bool,
-    /// Fail rather than lose anything; with =report exit with status 4 instead
-    #[arg(
-        long,
-        value_name = "report",
-        value_enum,
-        num_args = 0..=1,
-        require_equals = true,
-        default_missing_value = "fail",
-        hide_possible_values = true
-    )]
-    strict: Option<Strict>,
+    #[command(flatten)]
+    losses: Losses,
     /// Print one JSON document
     #[arg(long)]
     json: bool,
@@ -74,11 +65,11 @@ pub(crate) fn run(args: &Unpack, session: &Session) -> Result<Exit, Stop> {
         placement: args.placement.into(),
         owners,
         bundle: args.bundle,
-        strict: args.strict == Some(Strict::Fail),
+        strict: args.losses.are_errors(),
     };
     let ctx = session.ctx();
     let unpacked = ops::unpack(&args.src, &args.dst, &options, &ctx);
-    Report { src: &args.src, dst: &args.dst, strict: args.strict, json: args.json }
+    Report { src: &args.src, dst: &args.dst, strict: args.losses.strict, json: args.json }
         .tell(unpacked, &ctx, session)
 }
 

@@ -66,7 +66,10 @@ fn an_image_is_brought_and_told_of() {
     sample.run(&["copy", "-q", "--insecure", &name, "oci-archive:new.tar"]).exits(1).says("already exists");
     sample.run(&["diff", "oci-archive:new.tar:x", "oci:lay"]).exits(0);
     let done = sample.run(&["copy", "--insecure", &name, "oci-archive:-:x"]).exits(0).quietly();
-    assert!(done.out.contains("index.json") && !done.out.contains("digest: "), "the archive and nothing else");
+    assert!(
+        done.out.contains("index.json") && !done.out.contains("digest: "),
+        "the archive and nothing else"
+    );
     sample.run(&["copy", "-q", "oci-archive:new.tar:x", "oci:again"]).exits(0);
     sample.run(&["verify", "oci:again"]).exits(0);
     let want = std::fs::read(sample.join("lay/index.json")).expect("it was written");

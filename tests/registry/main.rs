@@ -7,16 +7,15 @@ mod push;
 mod read;
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime};
+use std::sync::Arc;
+use std::time::Duration;
 
 use aurora_convert::names::ImageName;
 use aurora_convert::ops::{self, Copied, CopyOptions};
 use aurora_convert::registry::{CredentialFiles, RegistryName, RegistryOptions};
 use aurora_convert::{Cancel, ClientOptions, Ctx, NoProgress, Options, Result};
 use aurora_engine::digest::Digest;
-use aurora_engine::remote::Pace;
-use aurora_tests::{Door, RegistryServer};
+use aurora_tests::{Door, NoWait, RegistryServer};
 
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
@@ -24,20 +23,6 @@ const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
 /// Bytes of the layer of [`Case::image`].
 const SIZE: usize = 3_000_000;
-
-/// Waits for nothing and remembers for how long.
-#[derive(Debug, Default)]
-struct NoWait(Mutex<Vec<u64>>);
-
-impl Pace for NoWait {
-    fn now(&self) -> SystemTime {
-        SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777)
-    }
-
-    fn wait(&self, time: Duration, _: &dyn Fn() -> bool) {
-        self.0.lock().unwrap().push(time.as_millis().try_into().unwrap());
-    }
-}
 
 fn bytes(len: usize) -> Vec<u8> {
     (0..len).map(|i| (i * 7 % 251) as u8).collect()
@@ -192,6 +177,6 @@ impl Case {
     }
 
     fn waits(&self) -> Vec<u64> {
-        std::mem::take(&mut self.pace.0.lock().unwrap())
+        self.pace.waits()
     }
 }
