@@ -122,6 +122,7 @@ impl Case {
         options.registries = RegistryOptions {
             credentials: CredentialFiles { read: vec![auth.clone()], write: Some(auth) },
             conf: self.conf.clone(),
+            conf_folders: Vec::new(),
             insecure: true,
             // One after the other: the log of requests is compared.
             jobs: 1,

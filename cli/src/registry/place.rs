@@ -32,14 +32,18 @@ fn choose(args: &Registries, variable: impl Fn(&str) -> Option<OsString>) -> Reg
                 .collect(),
         },
     };
-    let conf = match args.registries_conf.clone().or_else(|| path("CONTAINERS_REGISTRIES_CONF")) {
-        Some(file) => vec![file],
-        None => {
-            let own = containers.map(|dir| dir.join("registries.conf"));
-            own.into_iter().chain([PathBuf::from("/etc/containers/registries.conf")]).collect()
-        }
-    };
-    RegistryOptions { credentials, conf, insecure: args.insecure, ..RegistryOptions::default() }
+    let (conf, conf_folders) =
+        match args.registries_conf.clone().or_else(|| path("CONTAINERS_REGISTRIES_CONF")) {
+            Some(file) => (vec![file], Vec::new()),
+            None => {
+                let system = PathBuf::from("/etc/containers");
+                // The user's file goes instead of the system's, his folder goes behind it.
+                let places: Vec<PathBuf> = containers.into_iter().chain([system]).collect();
+                let conf = places.iter().map(|dir| dir.join("registries.conf")).collect();
+                (conf, places.iter().rev().map(|dir| dir.join("registries.conf.d")).collect())
+            }
+        };
+    RegistryOptions { credentials, conf, conf_folders, insecure: args.insecure, ..RegistryOptions::default() }
 }
 
 #[cfg(test)]

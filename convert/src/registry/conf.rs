@@ -50,18 +50,38 @@ pub struct Endpoint {
 }
 
 impl RegistriesConf {
-    /// Reads the first of these files that is there.
-    pub fn load(paths: &[PathBuf]) -> Result<Self> {
+    /// Reads the first of these files that is there, and then the files in these folders, in the order of their names
+    /// (containers-registries.conf.d(5)): what a later one says of a prefix goes before what was said earlier.
+    pub fn load(paths: &[PathBuf], folders: &[PathBuf]) -> Result<Self> {
+        let mut conf = Self::default();
         for path in paths {
-            match fs::read_limited(path, MAX_FILE) {
-                Err(e) if matches!(e.kind(), IoKind::NotFound | IoKind::NotADirectory) => {}
-                read => {
-                    let bytes = read.map_err(|e| Error::io(path.display().to_string(), e))?;
-                    return Self::parse(path, &bytes);
-                }
+            if let Some(found) = Self::read(path)? {
+                conf = found;
+                break;
             }
         }
-        Ok(Self::default())
+        for folder in folders {
+            let found = match fs::read_dir(folder) {
+                Err(e) if is_absent(&e) => continue,
+                found => found.map_err(|e| Error::io(folder.display().to_string(), e))?,
+            };
+            for path in found.iter().filter(|path| path.extension().is_some_and(|ext| ext == "conf")) {
+                let more = Self::read(path)?.unwrap_or_default();
+                conf.rules.retain(|rule| !more.rules.iter().any(|other| other.prefix == rule.prefix));
+                conf.rules.extend(more.rules);
+            }
+        }
+        Ok(conf)
+    }
+
+    fn read(path: &Path) -> Result<Option<Self>> {
+        match fs::read_limited(path, MAX_FILE) {
+            Err(e) if is_absent(&e) => Ok(None),
+            read => {
+                let bytes = read.map_err(|e| Error::io(path.display().to_string(), e))?;
+                Self::parse(path, &bytes).map(Some)
+            }
+        }
     }
 
     fn parse(path: &Path, bytes: &[u8]) -> Result<Self> {
@@ -111,6 +131,10 @@ impl RegistriesConf {
         out.push(Endpoint { name, insecure: rule.insecure, is_mirror: false });
         Ok(out)
     }
+}
+
+fn is_absent(e: &std::io::Error) -> bool {
+    matches!(e.kind(), IoKind::NotFound | IoKind::NotADirectory)
 }
 
 fn tables<'a>(table: &'a Table, key: &str) -> Result<Vec<&'a Table>, String> {
@@ -247,6 +271,27 @@ blocked = true
             let e = RegistriesConf::parse(Path::new("r.conf"), text.as_bytes()).unwrap_err().to_string();
             assert!(e.contains(want) && e.contains("r.conf"), "{text}: {e}");
         }
-        assert!(RegistriesConf::load(&["/nonexistent/x".into()]).unwrap().rules.is_empty());
+        let none = ["/nonexistent/x".into()];
+        assert!(RegistriesConf::load(&none, &none).unwrap().rules.is_empty());
+    }
+
+    #[test]
+    fn later_files_go_before_earlier_ones() {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, folder) = (dir.path().join("registries.conf"), dir.path().join("registries.conf.d"));
+        std::fs::create_dir(&folder).unwrap();
+        let rule =
+            |location: &str| format!("[[registry]]\nprefix = \"a.example\"\nlocation = \"{location}\"\n");
+        std::fs::write(
+            &file,
+            rule("main.example") + "[[registry]]\nlocation = \"kept.example\"\ninsecure = true\n",
+        )
+        .unwrap();
+        std::fs::write(folder.join("2.conf"), rule("two.example")).unwrap();
+        std::fs::write(folder.join("1.conf"), rule("one.example")).unwrap();
+        std::fs::write(folder.join("3.txt"), "no configuration").unwrap();
+        let conf = RegistriesConf::load(&[file], &[folder]).unwrap();
+        assert_eq!(shown(&conf, "a.example/x", true), ["//two.example/x:latest"]);
+        assert_eq!(shown(&conf, "kept.example/x", true), ["//kept.example/x:latest insecure"]);
     }
 }

@@ -15,6 +15,8 @@ mod remote;
 mod tags;
 mod token;
 
+use std::path::PathBuf;
+
 pub use conf::{Endpoint, RegistriesConf};
 pub use credentials::{CredentialFiles, Secret, credential_key};
 pub use error::RegistryError;
@@ -29,7 +31,9 @@ pub struct RegistryOptions {
     /// Where users and passwords are.
     pub credentials: CredentialFiles,
     /// `registries.conf`: the first of these files that is there.
-    pub conf: Vec<std::path::PathBuf>,
+    pub conf: Vec<PathBuf>,
+    /// `registries.conf.d`: folders of more such files.
+    pub conf_folders: Vec<PathBuf>,
     /// Any certificate will do, and none will, too.
     pub insecure: bool,
     /// Blobs moved at once.
@@ -43,6 +47,7 @@ impl Default for RegistryOptions {
         Self {
             credentials: CredentialFiles::default(),
             conf: Vec::new(),
+            conf_folders: Vec::new(),
             insecure: false,
             jobs: 4,
             chunk: 32 << 20,

@@ -63,7 +63,7 @@ pub(super) enum Broken {
 impl Remote {
     /// The servers to ask for a repository, in order, none of them asked yet.
     pub(crate) fn endpoints(name: &RegistryName, purpose: Purpose, ctx: &Ctx<'_>) -> Result<Vec<Endpoint>> {
-        let conf = RegistriesConf::load(&ctx.options.registries.conf)?;
+        let conf = RegistriesConf::load(&ctx.options.registries.conf, &ctx.options.registries.conf_folders)?;
         conf.endpoints(name, purpose == Purpose::Pull)
     }
 
