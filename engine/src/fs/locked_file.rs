@@ -12,6 +12,8 @@ use super::atomic::sync_parent;
 const BUFFER: usize = 256 << 10;
 /// Of files that are never changed once they have their name.
 const READ_ONLY: u32 = 0o444;
+/// Of others.
+const WRITABLE: u32 = 0o644;
 
 /// A file being written. Its maker holds a lock on it, which ends with the process however that ends: what can be
 /// locked by another one is a leftover. Dropped before it is named, it is removed.
@@ -56,10 +58,19 @@ impl LockedFile {
 
     /// Writes everything to disk, makes it read-only and gives it its name, in place of what has it already. The
     /// directory of that name is made if it is not there.
-    pub fn commit(mut self, path: &Path) -> io::Result<()> {
+    pub fn commit(self, path: &Path) -> io::Result<()> {
+        self.name(path, READ_ONLY)
+    }
+
+    /// The same of a file that is replaced now and then, and that its owner may write to.
+    pub fn commit_writable(self, path: &Path) -> io::Result<()> {
+        self.name(path, WRITABLE)
+    }
+
+    fn name(mut self, path: &Path, mode: u32) -> io::Result<()> {
         self.writer.flush()?;
         let file = self.writer.get_ref();
-        file.set_permissions(std::fs::Permissions::from_mode(READ_ONLY))?;
+        file.set_permissions(std::fs::Permissions::from_mode(mode))?;
         file.sync_all()?;
         let partial = self.path.as_ref().expect("only this function takes it, and consumes the file");
         match std::fs::rename(partial, path) {

@@ -173,7 +173,13 @@ impl Store {
     ) -> Result<(), E> {
         let _lock = DirLock::acquire(&self.dir).map_err(StoreError::io(&self.dir))?;
         match change(self.read(name, max)?)? {
-            Some(bytes) => Ok(write_file(&self.dir.join(name), &bytes)?),
+            Some(bytes) => {
+                // In the making it is where the next start looks for what was left.
+                let path = self.dir.join(name);
+                let mut file = self.partial()?;
+                let written = file.write_all(&bytes).and_then(|()| file.commit_writable(&path));
+                Ok(written.map_err(StoreError::io(&path))?)
+            }
             None => Ok(()),
         }
     }

@@ -34,15 +34,10 @@ impl Store {
     pub fn sweep(&self, needed: &BTreeSet<Digest>, options: SweepOptions) -> Result<Swept> {
         let mut out = Swept::default();
         for (digest, size) in self.blobs()? {
-            if needed.contains(&digest) {
-                out.kept += 1;
-                continue;
+            match needed.contains(&digest) {
+                true => out.kept += 1,
+                false => out.blobs.push((digest, size)),
             }
-            if !options.dry_run {
-                let path = self.blob_path(&digest);
-                fs::remove_file(&path).map_err(StoreError::io(&path))?;
-            }
-            out.blobs.push((digest, size));
         }
         let gone: BTreeSet<&Digest> = out.blobs.iter().map(|(digest, _)| digest).collect();
         let is_there = |digest: &Digest| !gone.contains(digest) && matches!(self.size(digest), Ok(Some(_)));
@@ -65,6 +60,11 @@ impl Store {
                 }
                 out.records += 1;
             }
+        }
+        // Last, so that whoever is killed meanwhile leaves no record about nothing.
+        for (digest, _) in out.blobs.iter().filter(|_| !options.dry_run) {
+            let path = self.blob_path(digest);
+            fs::remove_file(&path).map_err(StoreError::io(&path))?;
         }
         Ok(out)
     }

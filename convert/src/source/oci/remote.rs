@@ -123,7 +123,10 @@ impl Files for RegistryFiles {
     }
 
     fn note(&self, digest: &Digest, facts: &dyn Fn() -> Result<BlobFacts>) {
-        if let Some(local) = &self.kept {
+        // Its last bytes may have been read before it got its name: then there is nothing yet to know something about.
+        if let Some(local) = &self.kept
+            && matches!(local.blobs().size(digest), Ok(Some(_)))
+        {
             StoreFiles(Arc::clone(local)).note(digest, facts);
         }
     }
