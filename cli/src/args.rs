@@ -452,6 +452,12 @@ pub(crate) fn image_name() -> impl TypedValueParser<Value = ImageName> {
         .try_map(|raw: OsString| -> Result<ImageName, NameError> { ImageName::parse(&raw) })
 }
 
+/// As [`image_name`], and a bare path is a directory.
+pub(crate) fn image_or_dir_name() -> impl TypedValueParser<Value = ImageName> {
+    OsStringValueParser::new()
+        .try_map(|raw: OsString| -> Result<ImageName, NameError> { ImageName::parse_or_dir(&raw) })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

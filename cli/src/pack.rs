@@ -1,16 +1,14 @@
 //! `imageadm pack`.
 
-use std::ffi::OsString;
 use std::path::PathBuf;
 
-use aurora_convert::names::{ImageName, NameError};
+use aurora_convert::names::ImageName;
 use aurora_convert::ops::{self, ConvertOptions, PackOptions};
 use aurora_convert::sink::Compression;
 use aurora_convert::tree::exclude::Pattern;
 use clap::Args;
-use clap::builder::{OsStringValueParser, TypedValueParser};
 
-use crate::args::{LayersArg, Losses, NAMES, Selected, SmartosArgs, image_name};
+use crate::args::{LayersArg, Losses, NAMES, Selected, SmartosArgs, image_name, image_or_dir_name};
 use crate::convert::{Report, check_output};
 use crate::exit::Exit;
 use crate::session::{Session, Stop, selection};
@@ -21,7 +19,7 @@ use crate::units::parse_compression;
 #[command(after_long_help = NAMES, disable_version_flag = true)]
 pub(crate) struct Pack {
     /// What the image is made of; a path without a form is a directory
-    #[arg(value_name = "SRC", value_parser = source_name())]
+    #[arg(value_name = "SRC", value_parser = image_or_dir_name())]
     src: ImageName,
     /// The image to write
     #[arg(value_name = "DST", value_parser = image_name())]
@@ -75,10 +73,4 @@ pub(crate) fn run(args: &Pack, session: &Session) -> Result<Exit, Stop> {
     let packed = ops::pack(&args.src, &args.dst, &options, &ctx);
     Report { src: &args.src, dst: &args.dst, strict: args.losses.strict, json: args.json }
         .tell(packed, &ctx, session)
-}
-
-/// As [`image_name`], and a bare path is a directory.
-fn source_name() -> impl TypedValueParser<Value = ImageName> {
-    OsStringValueParser::new()
-        .try_map(|raw: OsString| -> Result<ImageName, NameError> { ImageName::parse_or_dir(&raw) })
 }

@@ -1,14 +1,11 @@
 //! `imageadm unpack`.
 
-use std::ffi::OsString;
-
-use aurora_convert::names::{ImageName, NameError};
+use aurora_convert::names::ImageName;
 use aurora_convert::ops::{self, UnpackOptions};
 use aurora_convert::tree::owners::{IdRange, OwnerMap};
 use clap::Args;
-use clap::builder::{OsStringValueParser, TypedValueParser};
 
-use crate::args::{LayersArg, Losses, NAMES, PlacementArg, Selected, image_name};
+use crate::args::{LayersArg, Losses, NAMES, PlacementArg, Selected, image_name, image_or_dir_name};
 use crate::convert::Report;
 use crate::exit::Exit;
 use crate::session::{Session, Stop, selection};
@@ -21,7 +18,7 @@ pub(crate) struct Unpack {
     #[arg(value_name = "SRC", value_parser = image_name())]
     src: ImageName,
     /// Where to: dir:PATH (dir: may be left out) or dataset:POOL/NAME
-    #[arg(value_name = "DST", value_parser = target_name())]
+    #[arg(value_name = "DST", value_parser = image_or_dir_name())]
     dst: ImageName,
     /// Make a bundle: the root file system in rootfs/, and config.json for a runtime
     #[arg(long)]
@@ -71,10 +68,4 @@ pub(crate) fn run(args: &Unpack, session: &Session) -> Result<Exit, Stop> {
     let unpacked = ops::unpack(&args.src, &args.dst, &options, &ctx);
     Report { src: &args.src, dst: &args.dst, strict: args.losses.strict, json: args.json }
         .tell(unpacked, &ctx, session)
-}
-
-/// A bare path is a directory.
-fn target_name() -> impl TypedValueParser<Value = ImageName> {
-    OsStringValueParser::new()
-        .try_map(|raw: OsString| -> Result<ImageName, NameError> { ImageName::parse_or_dir(&raw) })
 }

@@ -140,7 +140,7 @@ pub enum ErrorKind {
     },
     /// A server could not be reached, or gave not what was asked for.
     #[error(transparent)]
-    Remote(#[from] aurora_engine::remote::RemoteError),
+    Remote(aurora_engine::remote::RemoteError),
     /// An image server does not keep to its protocol, or refuses.
     #[error(transparent)]
     Imgapi(#[from] crate::imgapi::ImgapiError),
@@ -277,6 +277,16 @@ impl Error {
             ErrorKind::NotCollected(_) => Some("bring the image in again, or take it out with `imageadm rm`"),
             ErrorKind::Lossy(_) => Some("leave out --strict to convert all the same"),
             _ => None,
+        }
+    }
+}
+
+/// What was stopped is interrupted, whoever asked for it.
+impl From<aurora_engine::remote::RemoteError> for ErrorKind {
+    fn from(e: aurora_engine::remote::RemoteError) -> Self {
+        match e {
+            aurora_engine::remote::RemoteError::Stopped => Self::Interrupted,
+            e => Self::Remote(e),
         }
     }
 }

@@ -117,6 +117,15 @@ impl Hasher {
         })
     }
 
+    /// One of the same kind that was fed nothing.
+    #[must_use]
+    pub fn anew(&self) -> Self {
+        Self::new(match self.0 {
+            State::Sha256(_) => Algorithm::Sha256,
+            State::Sha512(_) => Algorithm::Sha512,
+        })
+    }
+
     /// Feeds bytes.
     pub fn update(&mut self, bytes: &[u8]) {
         match &mut self.0 {

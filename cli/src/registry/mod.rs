@@ -30,7 +30,7 @@ pub(crate) fn get(args: &Get, session: &Session) -> Result<Exit, Stop> {
             return Err(Error::usage(text).into());
         }
     };
-    run(&args.copying, session, |options, ctx| ops::get(&args.name, to, options, ctx))
+    run(&args.copying, true, session, |options, ctx| ops::get(&args.name, to, options, ctx))
 }
 
 pub(crate) fn push(args: &Push, session: &Session) -> Result<Exit, Stop> {
@@ -38,7 +38,7 @@ pub(crate) fn push(args: &Push, session: &Session) -> Result<Exit, Stop> {
         Some(dst) => dst.clone(),
         None => own_name(&args.src)?,
     };
-    run(&args.copying, session, |options, ctx| ops::push(&args.src, &dst, options, ctx))
+    run(&args.copying, true, session, |options, ctx| ops::push(&args.src, &dst, options, ctx))
 }
 
 /// An image of the store may be named by where it came from.
@@ -57,33 +57,25 @@ fn own_name(src: &ImageName) -> Result<RegistryName, Error> {
 
 pub(crate) fn copy(args: &Copy, session: &Session) -> Result<Exit, Stop> {
     check_output(&args.dst, args.copying.json)?;
-    if args.dst.is_pipe() {
-        // Standard output holds the image.
-        let ctx = session.ctx();
-        let copied = ops::copy(&args.src, &args.dst, &options_of(&args.copying), &ctx);
-        copied.map(|_| session.watch.finish())?;
-        return Ok(Exit::Done);
-    }
-    run(&args.copying, session, |options, ctx| ops::copy(&args.src, &args.dst, options, ctx))
-}
-
-fn options_of(args: &Copying) -> CopyOptions {
-    CopyOptions { all: args.all, platform: args.platform.clone() }
+    // A pipe holds the image, and nothing else.
+    let shows = !args.dst.is_pipe();
+    run(&args.copying, shows, session, |options, ctx| ops::copy(&args.src, &args.dst, options, ctx))
 }
 
 fn run(
     args: &Copying,
+    shows: bool,
     session: &Session,
     work: impl FnOnce(&CopyOptions, &Ctx<'_>) -> Result<Copied, Error>,
 ) -> Result<Exit, Stop> {
-    let options = options_of(args);
+    let options = CopyOptions { all: args.all, platform: args.platform.clone() };
     let mut ctx = session.ctx();
     ctx.options.registries.jobs = args.jobs;
     let copied = work(&options, &ctx)?;
     let mut out = session.done(&ctx.losses());
     if args.json {
         out.line(&document(&copied))?;
-    } else if !session.common.quiet {
+    } else if shows && !session.common.quiet {
         for line in table(&facts(&copied)) {
             out.line(&line)?;
         }

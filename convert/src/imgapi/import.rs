@@ -1,6 +1,5 @@
 //! Images into a folder: manifests and files, base first.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -168,10 +167,6 @@ fn fetch_all(chain: &[Ancestor<'_>], places: &[Place], jobs: usize, ctx: &Ctx<'_
 }
 
 fn write_manifest(manifest: &Manifest, place: &Place) -> Result<()> {
-    let write = || {
-        let mut file = fs::AtomicFile::create(&place.manifest)?;
-        file.write_all(&manifest.to_bytes())?;
-        file.commit()
-    };
-    write().map_err(|e| Error::io(place.manifest.display().to_string(), e))
+    fs::replace_file(&place.manifest, &manifest.to_bytes())
+        .map_err(|e| Error::io(place.manifest.display().to_string(), e))
 }

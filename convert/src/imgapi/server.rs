@@ -177,7 +177,6 @@ pub(super) const FILE_HEADERS: &[(&str, &str)] = &[("accept-version", "~2")];
 /// A failed request, in the server's words where it has any.
 pub(super) fn failed(e: RemoteError) -> Error {
     match e {
-        RemoteError::Stopped => ErrorKind::Interrupted.into(),
         RemoteError::Status { url, status, message, body } => {
             let object = Json::parse(&body).ok().and_then(|json| json.as_object().cloned());
             match object.as_ref().and_then(|o| word(o, "code")) {

@@ -1,6 +1,6 @@
 //! Where images come from: a file like imgadm's own, `{"sources": [{"url": …, "type": "imgapi"}]}`.
 
-use std::io::{self, Write};
+use std::io;
 use std::path::Path;
 
 use aurora_engine::fs;
@@ -112,16 +112,7 @@ impl Sources {
         let mut document = self.document.clone();
         document.set("sources", self.list.iter().map(source).collect::<Vec<_>>());
         let text = Json::Object(document).to_pretty() + "\n";
-        let write = || {
-            if let Some(folder) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
-                fs::create_dir_all(folder)?;
-            }
-            let mut file = fs::AtomicFile::create(path)?;
-            file.set_mode(0o600)?;
-            file.write_all(text.as_bytes())?;
-            file.commit()
-        };
-        write().map_err(|e| Error::io(path.display().to_string(), e))
+        fs::replace_private_file(path, text.as_bytes()).map_err(|e| Error::io(path.display().to_string(), e))
     }
 }
 

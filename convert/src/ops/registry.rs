@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use aurora_engine::fs::{self, ScratchDir};
+use aurora_engine::fs::ScratchDir;
 use aurora_engine::store::Access;
 use aurora_formats::oci::media::{self, Kind};
 use aurora_formats::oci::{Descriptor, Index, reference};
@@ -10,7 +10,7 @@ use aurora_formats::oci::{Descriptor, Index, reference};
 use super::must_exist;
 use crate::image::Platform;
 use crate::image::select::{self, DEFAULT_NAME, Documents, Wanted};
-use crate::names::{FileName, ImageName};
+use crate::names::ImageName;
 use crate::registry::{RegistryName, Remote, Secret};
 use crate::sink::oci::archive;
 use crate::source::oci::Store;
@@ -129,34 +129,27 @@ fn into(
         }
         ImageName::Oci { dir, reference: name } => {
             let name = name.as_deref().unwrap_or(DEFAULT_NAME);
-            aurora_formats::oci::reference::check_ref_name(name)?;
+            reference::check_ref_name(name)?;
             let target = LayoutTarget::open(dir, name)?;
             run(origin, &target, index, reference, options, ctx)
         }
         ImageName::OciArchive { file, reference: name } => {
             let name = name.as_deref().unwrap_or(DEFAULT_NAME);
-            aurora_formats::oci::reference::check_ref_name(name)?;
-            if let FileName::Path(path) = file
-                && fs::is_file(path)
-            {
-                return Err(ErrorKind::Exists(path.display().to_string()).into());
-            }
+            reference::check_ref_name(name)?;
+            let out = archive::open(file, false)?;
             // A tar tells how long its members are before the first byte of them: first all is brought here.
             let scratch = ScratchDir::create(&ctx.options.temp_dir);
             let scratch = scratch.map_err(|e| Error::io("cannot make a temporary folder", e))?;
             let dir = scratch.path().join("layout");
             let target = LayoutTarget::open(&dir, name)?;
             let copied = run(origin, &target, index, reference, options, ctx)?;
-            archive::pack(&dir, file, ctx).map_err(|e| e.in_image(dst.to_string()))?;
+            archive::pack(&dir, out, file, ctx).map_err(|e| e.in_image(dst.to_string()))?;
             Ok(copied)
         }
         ImageName::Stored(name) => {
-            let full = name.full().ok_or_else(by_digest)?;
-            let family =
-                reference::tag_of(&full).map_or(full.as_str(), |tag| &full[..full.len() - tag.len() - 1]);
-            let family = family.to_owned();
+            let StoredName::Tagged { name: family, .. } = name else { return Err(by_digest()) };
             let local = Local::open(Access::Write, ctx)?;
-            let target = StoredTarget::new(&local, Some(full), family);
+            let target = StoredTarget::new(&local, name.full(), family.clone());
             run(origin, &target, index, reference, options, ctx)
         }
         other => Err(Error::usage(

@@ -2,10 +2,10 @@
 //! programs that keep them elsewhere.
 
 use std::fmt;
-use std::io::{ErrorKind as IoKind, Write};
+use std::io::ErrorKind as IoKind;
 use std::path::{Path, PathBuf};
 
-use aurora_engine::fs::{self, AtomicFile};
+use aurora_engine::fs;
 use aurora_engine::host::{CommandError, CommandLine, Programs};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -231,19 +231,10 @@ fn read(entry: &Value, path: &Path) -> Result<Option<Secret>> {
     Ok(text("username").zip(text("password")).map(|(u, p)| Secret::Password(u.to_owned(), p.to_owned())))
 }
 
-/// Readable by its owner alone, from its first byte on.
 fn save(path: &Path, document: &Map<String, Value>) -> Result<()> {
-    let write = || {
-        if let Some(dir) = path.parent().filter(|dir| !dir.as_os_str().is_empty()) {
-            fs::create_dir_all(dir)?;
-        }
-        let mut file = AtomicFile::create(path)?;
-        file.set_mode(0o600)?;
-        file.write_all(&serde_json::to_vec_pretty(document)?)?;
-        file.write_all(b"\n")?;
-        file.commit()
-    };
-    write().map_err(|e| Error::io(path.display().to_string(), e))
+    let mut bytes = serde_json::to_vec_pretty(document).expect("an object of texts has a JSON form");
+    bytes.push(b'\n');
+    fs::replace_private_file(path, &bytes).map_err(|e| Error::io(path.display().to_string(), e))
 }
 
 #[cfg(test)]

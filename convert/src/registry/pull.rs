@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::RegistryName;
 use super::remote::{Call, Purpose, Remote};
+use crate::source::oci::{check_size, digest};
 use crate::{Ctx, Error, Result};
 
 /// Kinds of manifests, those of attachments too.
@@ -81,7 +82,7 @@ impl Remote {
     /// A document that a descriptor names.
     pub(crate) fn document(&self, descriptor: &Descriptor) -> Result<Vec<u8>> {
         json::check_size(&descriptor.digest, descriptor.size)?;
-        let digest: Digest = crate::source::oci::digest(&descriptor.digest)?;
+        let digest: Digest = digest(&descriptor.digest)?;
         let is_manifest = media::kind(&descriptor.media_type) != media::Kind::Other;
         let bytes = if is_manifest {
             let found = self.manifest(&descriptor.digest)?;
@@ -91,17 +92,11 @@ impl Remote {
             self.blob(descriptor, &mut bytes, &|_| {})?;
             bytes.0
         };
-        let lie = match bytes.len() as u64 {
-            n if n < descriptor.size => {
-                VerifyError::TooShort { digest, expected: descriptor.size, actual: n }
-            }
-            n if n > descriptor.size => VerifyError::TooLong { digest, expected: descriptor.size },
-            _ => match Digest::of(digest.algorithm(), &bytes) {
-                actual if actual != digest => VerifyError::Mismatch { expected: digest, actual },
-                _ => return Ok(bytes),
-            },
-        };
-        Err(lie.into())
+        check_size(&digest, descriptor.size, bytes.len() as u64)?;
+        match Digest::of(digest.algorithm(), &bytes) {
+            actual if actual != digest => Err(VerifyError::Mismatch { expected: digest, actual }.into()),
+            _ => Ok(bytes),
+        }
     }
 
     /// Fetches a blob, going on after every break. Whether it is the right one, `to` finds out.
@@ -135,7 +130,6 @@ impl Remote {
                     renewals += 1;
                     self.renew(url)?;
                 }
-                Err(RemoteError::Stopped) => return Err(crate::ErrorKind::Interrupted.into()),
                 Err(e) => return Err(e.into()),
             }
         }

@@ -6,7 +6,7 @@ use aurora_engine::remote::{Answer, Method, Payload, RemoteError, Url};
 use aurora_formats::oci::Descriptor;
 
 use super::remote::{Broken, Call, Remote};
-use crate::{Error, ErrorKind, Result};
+use crate::Result;
 
 /// Answers to what is sent.
 const MAX_ANSWER: u64 = 1 << 20;
@@ -87,7 +87,7 @@ impl Remote {
                 Err(Broken::Error(e)) => return Err(e),
                 Err(Broken::Failure(failure)) => {
                     failed += 1;
-                    self.client.pause(failure, failed, &stop).map_err(stopped)?;
+                    self.client.pause(failure, failed, &stop)?;
                     upload = upload.and_then(|upload| self.position(&upload));
                     if upload.as_ref().is_some_and(|u| u.at > before) {
                         failed = 0;
@@ -223,11 +223,4 @@ fn received(answer: &Answer) -> Option<u64> {
     let last: u64 = last.parse().ok()?;
     // An empty upload has no way to say so but this one.
     Some(if last == 0 { 0 } else { last + 1 })
-}
-
-fn stopped(e: RemoteError) -> Error {
-    match e {
-        RemoteError::Stopped => ErrorKind::Interrupted.into(),
-        e => e.into(),
-    }
 }

@@ -1,10 +1,9 @@
 //! Reads images of image servers: manifests and files are fetched into a folder that is gone afterwards, and read there
 //! as any SmartOS image.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use aurora_engine::fs::{AtomicFile, ScratchDir};
+use aurora_engine::fs::{ScratchDir, replace_file};
 use aurora_formats::smartos::{Manifest, Uuid};
 
 use super::{ReadOptions, smartos};
@@ -51,12 +50,8 @@ pub(crate) fn open(url: &Url, uuid: Uuid, origins: &[ImageName], ctx: &Ctx<'_>) 
             let stem = image.manifest.uuid()?.to_string();
             fetch(image, &dir.path().join(format!("{stem}.file")), ctx)?;
             let path = dir.path().join(format!("{stem}.imgmanifest"));
-            let write = || {
-                let mut file = AtomicFile::create(&path)?;
-                file.write_all(&image.manifest.to_bytes())?;
-                file.commit()
-            };
-            write().map_err(|e| Error::io(path.display().to_string(), e))?;
+            replace_file(&path, &image.manifest.to_bytes())
+                .map_err(|e| Error::io(path.display().to_string(), e))?;
             top.get_or_insert(path);
         }
         let manifest = top.expect("a chain holds at least the image itself");

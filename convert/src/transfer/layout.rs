@@ -1,14 +1,14 @@
 //! Layouts as targets: a new one appears whole, one that is there gets the image added.
 
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use aurora_engine::fs::{self, AtomicFile, DirLock, StagedDir};
+use aurora_engine::fs::{self, DirLock, StagedDir};
 use aurora_engine::store::Landing;
-use aurora_formats::oci::{Descriptor, Index, OciError, json, layout, media};
+use aurora_formats::oci::{Descriptor, Index, OciError, json, layout};
 
-use super::{Origin, Target};
+use super::{Attached, Origin, Target, list_of, put, take};
 use crate::registry::{Sent, fallback_tag};
 use crate::source::oci::digest;
 use crate::store::Refs;
@@ -22,7 +22,6 @@ pub(crate) struct LayoutTarget {
     staged: Mutex<Option<StagedDir>>,
     /// Keeps two writers from losing each other's names.
     _lock: Option<DirLock>,
-    attached: Mutex<Vec<(String, Descriptor)>>,
 }
 
 impl LayoutTarget {
@@ -45,7 +44,7 @@ impl LayoutTarget {
             Refs::parse(&read(&place, layout::INDEX_FILE)?)?;
         }
         let (name, staged) = (name.to_owned(), Mutex::new(staged));
-        Ok(Self { dir: place, name, staged, _lock: lock, attached: Mutex::default() })
+        Ok(Self { dir: place, name, staged, _lock: lock })
     }
 
     fn land(&self, descriptor: &Descriptor) -> Result<Option<Landing>> {
@@ -62,12 +61,7 @@ impl LayoutTarget {
 
     fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
         let path = self.dir.join(name);
-        let write = || {
-            let mut file = AtomicFile::create(&path)?;
-            file.write_all(bytes)?;
-            file.commit()
-        };
-        write().map_err(|e| Error::io(path.display().to_string(), e))
+        fs::replace_file(&path, bytes).map_err(|e| Error::io(path.display().to_string(), e))
     }
 }
 
@@ -84,29 +78,14 @@ impl Target for LayoutTarget {
     }
 
     fn take(&self, descriptor: &Descriptor, origin: &dyn Origin, ctx: &Ctx<'_>) -> Result<Sent> {
-        let Some(mut landing) = self.land(descriptor)? else { return Ok(Sent::There) };
-        origin.send(descriptor, &mut landing, ctx)?;
-        landing.commit().map_err(|e| Error::io(descriptor.digest.clone(), e))?;
-        Ok(Sent::Copied)
+        take(self.land(descriptor)?, descriptor, origin, ctx)
     }
 
     fn put(&self, descriptor: &Descriptor, bytes: &[u8]) -> Result<bool> {
-        use aurora_engine::remote::Destination;
-        let named = |e| Error::io(descriptor.digest.clone(), e);
-        if let Some(mut landing) = self.land(descriptor)? {
-            landing.append(bytes).map_err(named)?;
-            landing.commit().map_err(named)?;
-        }
-        Ok(false)
+        put(self.land(descriptor)?, descriptor, bytes).map(|()| false)
     }
 
-    fn attach(&self, subject: &str, referrers: &[Descriptor]) -> Result<()> {
-        let mut attached = self.attached.lock().expect("no holder of this lock can panic");
-        attached.extend(referrers.iter().map(|r| (subject.to_owned(), r.clone())));
-        Ok(())
-    }
-
-    fn finish(&self, top: &Descriptor, _: &[u8], _: &Ctx<'_>) -> Result<Vec<(String, String)>> {
+    fn finish(&self, top: &Descriptor, _: &[u8], attached: &Attached) -> Result<Vec<(String, String)>> {
         let named = |e| Error::io(self.dir.display().to_string(), e);
         let staged = self.staged.lock().expect("no holder of this lock can panic").take();
         let old = match &staged {
@@ -114,17 +93,10 @@ impl Target for LayoutTarget {
             None => read(&self.dir, layout::INDEX_FILE)?,
         };
         let mut refs = Refs::parse(&old)?;
-        let attached = std::mem::take(&mut *self.attached.lock().expect("no holder of this lock can panic"));
-        let mut lists = std::collections::BTreeMap::<String, Vec<Descriptor>>::new();
-        for (subject, referrer) in attached {
-            lists.entry(subject).or_default().push(referrer);
-        }
-        for (subject, manifests) in lists {
-            let bytes = Index { manifests, ..Index::default() }.to_bytes();
-            let digest = aurora_engine::digest::Digest::sha256(&bytes);
-            let list = Descriptor::new(media::INDEX, digest.to_string(), bytes.len() as u64);
-            self.put(&list, &bytes)?;
-            refs.set(list, &fallback_tag(&subject));
+        for (subject, manifests) in attached {
+            let (list, bytes) = list_of(manifests);
+            put(self.land(&list)?, &list, &bytes)?;
+            refs.set(list, &fallback_tag(subject));
         }
         let was = refs.set(top.clone(), &self.name);
         if staged.is_some() {

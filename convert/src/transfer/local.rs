@@ -3,14 +3,13 @@
 use std::io::Read;
 
 use aurora_engine::body::Body;
-use aurora_engine::digest::VerifyError;
 use aurora_engine::remote::Destination;
 use aurora_formats::oci::{Descriptor, Index, media, reference};
 
 use super::Origin;
 use crate::image::select::Documents;
 use crate::registry::fallback_tag;
-use crate::source::oci::{BodyReader, Store, digest};
+use crate::source::oci::{BodyReader, Store, check_size, digest};
 use crate::{Ctx, Error, Result};
 
 /// Bytes moved at a time.
@@ -30,13 +29,8 @@ impl LocalOrigin {
 
     fn checked(&self, descriptor: &Descriptor) -> Result<Body> {
         let (body, digest) = self.store.blob(descriptor)?;
-        match body.len() {
-            n if n == descriptor.size => Ok(body),
-            n if n < descriptor.size => {
-                Err(VerifyError::TooShort { digest, expected: descriptor.size, actual: n }.into())
-            }
-            _ => Err(VerifyError::TooLong { digest, expected: descriptor.size }.into()),
-        }
+        check_size(&digest, descriptor.size, body.len())?;
+        Ok(body)
     }
 }
 

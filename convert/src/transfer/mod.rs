@@ -9,9 +9,13 @@ mod registry;
 mod stored;
 mod walk;
 
+use std::collections::BTreeMap;
+
 use aurora_engine::body::Body;
+use aurora_engine::digest::Digest;
 use aurora_engine::remote::Destination;
-use aurora_formats::oci::Descriptor;
+use aurora_engine::store::Landing;
+use aurora_formats::oci::{Descriptor, Index, media};
 
 pub(crate) use layout::LayoutTarget;
 pub(crate) use local::LocalOrigin;
@@ -20,7 +24,7 @@ pub(crate) use stored::StoredTarget;
 pub(crate) use walk::{Move, transfer};
 
 use crate::registry::{RegistryName, Sent};
-use crate::{Ctx, Result};
+use crate::{Ctx, Error, Result};
 
 /// Where images come from.
 pub(crate) trait Origin: Sync {
@@ -53,11 +57,37 @@ pub(crate) trait Target: Sync {
     /// Takes a manifest or index; whether what it hangs on is noted by that.
     fn put(&self, descriptor: &Descriptor, bytes: &[u8]) -> Result<bool>;
 
-    /// Notes what hangs on a digest.
-    fn attach(&self, subject: &str, referrers: &[Descriptor]) -> Result<()>;
+    /// All is there: notes what hangs on it, and gives it its name. What is to be told of that.
+    fn finish(&self, top: &Descriptor, bytes: &[u8], attached: &Attached) -> Result<Vec<(String, String)>>;
+}
 
-    /// All is there: gives it its name. What is to be told of that.
-    fn finish(&self, top: &Descriptor, bytes: &[u8], ctx: &Ctx<'_>) -> Result<Vec<(String, String)>>;
+/// What hangs on images and has to be noted: lists of manifests by the digest of their subject.
+pub(crate) type Attached = BTreeMap<String, Vec<Descriptor>>;
+
+/// Such a list as it is kept where nobody else keeps it (distribution-spec, "Referrers Tag Schema"): an index.
+fn list_of(manifests: &[Descriptor]) -> (Descriptor, Vec<u8>) {
+    let bytes = Index { manifests: manifests.to_vec(), ..Index::default() }.to_bytes();
+    let digest = Digest::sha256(&bytes).to_string();
+    (Descriptor::new(media::INDEX, digest, bytes.len() as u64), bytes)
+}
+
+/// Fetches a blob to where it lands; without a place for it, it is there.
+fn take(
+    landing: Option<Landing>,
+    descriptor: &Descriptor,
+    origin: &dyn Origin,
+    ctx: &Ctx<'_>,
+) -> Result<Sent> {
+    let Some(mut landing) = landing else { return Ok(Sent::There) };
+    origin.send(descriptor, &mut landing, ctx)?;
+    landing.commit().map_err(|e| Error::io(descriptor.digest.clone(), e))?;
+    Ok(Sent::Copied)
+}
+
+/// The same of a document at hand.
+fn put(landing: Option<Landing>, descriptor: &Descriptor, bytes: &[u8]) -> Result<()> {
+    let Some(mut landing) = landing else { return Ok(()) };
+    landing.append(bytes).and_then(|()| landing.commit()).map_err(|e| Error::io(descriptor.digest.clone(), e))
 }
 
 /// What was moved, and what had not to be.

@@ -1,16 +1,15 @@
 //! Registries as origins and targets.
 
-use std::io::{self, Read};
-use std::sync::Mutex;
+use std::io;
 
 use aurora_engine::body::{Body, Spool, SpoolBudget};
-use aurora_engine::digest::VerifyingReader;
+use aurora_engine::digest::{Hasher, VerifyError};
 use aurora_engine::remote::Destination;
 use aurora_formats::oci::Descriptor;
 
-use super::{Origin, Target};
+use super::{Attached, Origin, Target};
 use crate::registry::{RegistryName, Remote, Sent};
-use crate::source::oci::{BodyReader, digest};
+use crate::source::oci::{check_size, digest};
 use crate::{Counter, Ctx, Error, Result};
 
 /// A repository that gives.
@@ -39,14 +38,16 @@ impl Origin for RegistryOrigin {
     }
 
     fn body(&self, descriptor: &Descriptor, ctx: &Ctx<'_>) -> Result<Body> {
-        let mut spooled = Spooled { spool: Spool::new(&ctx.spools), budget: ctx.spools.clone() };
+        let expected = digest(&descriptor.digest)?;
+        let hasher = Hasher::new(expected.algorithm());
+        let mut spooled = Spooled { spool: Spool::new(&ctx.spools), hasher, budget: ctx.spools.clone() };
         self.send(descriptor, &mut spooled, ctx)?;
-        let named = |e| Error::io(descriptor.digest.clone(), e);
-        let body = spooled.spool.finish().map_err(named)?;
-        let reader = BodyReader::new(body.clone());
-        let mut reader = VerifyingReader::new(reader, digest(&descriptor.digest)?, descriptor.size);
-        io::copy(&mut reader.by_ref(), &mut io::sink()).map_err(named)?;
-        Ok(body)
+        check_size(&expected, descriptor.size, spooled.position())?;
+        let actual = spooled.hasher.finish();
+        if actual != expected {
+            return Err(VerifyError::Mismatch { expected, actual }.into());
+        }
+        spooled.spool.finish().map_err(|e| Error::io(descriptor.digest.clone(), e))
     }
 
     fn referrers(&self, digest: &str) -> Result<Vec<Descriptor>> {
@@ -58,8 +59,10 @@ impl Origin for RegistryOrigin {
     }
 }
 
+/// Bytes kept for later, and hashed as they come.
 struct Spooled {
     spool: Spool,
+    hasher: Hasher,
     budget: SpoolBudget,
 }
 
@@ -69,11 +72,13 @@ impl Destination for Spooled {
     }
 
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.hasher.update(bytes);
         self.spool.append(bytes).map(drop)
     }
 
     fn restart(&mut self) -> io::Result<()> {
         self.spool = Spool::new(&self.budget);
+        self.hasher = self.hasher.anew();
         Ok(())
     }
 }
@@ -83,12 +88,11 @@ pub(crate) struct RegistryTarget {
     remote: Remote,
     /// The name that the image gets; none if it is to be found by its digest alone.
     tag: Option<String>,
-    attached: Mutex<Vec<(String, Descriptor)>>,
 }
 
 impl RegistryTarget {
     pub(crate) fn new(remote: Remote, tag: Option<String>) -> Self {
-        Self { remote, tag, attached: Mutex::default() }
+        Self { remote, tag }
     }
 }
 
@@ -116,16 +120,9 @@ impl Target for RegistryTarget {
         self.remote.put_manifest(&descriptor.digest, &descriptor.media_type, bytes)
     }
 
-    fn attach(&self, subject: &str, referrers: &[Descriptor]) -> Result<()> {
-        let mut attached = self.attached.lock().expect("no holder of this lock can panic");
-        attached.extend(referrers.iter().map(|r| (subject.to_owned(), r.clone())));
-        Ok(())
-    }
-
-    fn finish(&self, top: &Descriptor, bytes: &[u8], _: &Ctx<'_>) -> Result<Vec<(String, String)>> {
-        let attached = std::mem::take(&mut *self.attached.lock().expect("no holder of this lock can panic"));
-        for (subject, referrer) in attached {
-            self.remote.list_referrers(&subject, &[referrer])?;
+    fn finish(&self, top: &Descriptor, bytes: &[u8], attached: &Attached) -> Result<Vec<(String, String)>> {
+        for (subject, referrers) in attached {
+            self.remote.list_referrers(subject, referrers)?;
         }
         if let Some(tag) = &self.tag {
             // One that means this already is not put again.

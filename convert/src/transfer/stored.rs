@@ -1,15 +1,13 @@
 //! The local store as a target.
 
-use std::collections::BTreeMap;
-use std::sync::Mutex;
+use aurora_engine::store::Landing;
+use aurora_formats::oci::Descriptor;
 
-use aurora_formats::oci::{Descriptor, Index, media};
-
-use super::{Origin, Target};
+use super::{Attached, Origin, Target, list_of, put, take};
 use crate::registry::{Sent, fallback_tag};
 use crate::source::oci::digest;
 use crate::store::Local;
-use crate::{Ctx, Error, Result};
+use crate::{Ctx, Result};
 
 /// A store, and the name that the image gets there.
 pub(crate) struct StoredTarget<'a> {
@@ -18,13 +16,16 @@ pub(crate) struct StoredTarget<'a> {
     name: Option<String>,
     /// `NAME`, under which lists of what hangs on images are kept.
     family: String,
-    attached: Mutex<BTreeMap<String, Vec<Descriptor>>>,
 }
 
 impl<'a> StoredTarget<'a> {
     /// `local` is held until all is named: nothing is swept away meanwhile.
     pub(crate) fn new(local: &'a Local, name: Option<String>, family: String) -> Self {
-        Self { local, name, family, attached: Mutex::default() }
+        Self { local, name, family }
+    }
+
+    fn land(&self, descriptor: &Descriptor) -> Result<Option<Landing>> {
+        Ok(self.local.blobs().land(&digest(&descriptor.digest)?, descriptor.size)?)
     }
 }
 
@@ -35,40 +36,19 @@ impl Target for StoredTarget<'_> {
     }
 
     fn take(&self, descriptor: &Descriptor, origin: &dyn Origin, ctx: &Ctx<'_>) -> Result<Sent> {
-        let blobs = self.local.blobs();
-        let Some(mut landing) = blobs.land(&digest(&descriptor.digest)?, descriptor.size)? else {
-            return Ok(Sent::There);
-        };
-        origin.send(descriptor, &mut landing, ctx)?;
-        landing.commit().map_err(|e| Error::io(descriptor.digest.clone(), e))?;
-        Ok(Sent::Copied)
+        take(self.land(descriptor)?, descriptor, origin, ctx)
     }
 
     fn put(&self, descriptor: &Descriptor, bytes: &[u8]) -> Result<bool> {
-        use aurora_engine::remote::Destination;
-        let named = |e| Error::io(descriptor.digest.clone(), e);
-        let landing = self.local.blobs().land(&digest(&descriptor.digest)?, bytes.len() as u64)?;
-        if let Some(mut landing) = landing {
-            landing.append(bytes).map_err(named)?;
-            landing.commit().map_err(named)?;
-        }
-        Ok(false)
+        put(self.land(descriptor)?, descriptor, bytes).map(|()| false)
     }
 
-    fn attach(&self, subject: &str, referrers: &[Descriptor]) -> Result<()> {
-        let mut attached = self.attached.lock().expect("no holder of this lock can panic");
-        attached.entry(subject.to_owned()).or_default().extend_from_slice(referrers);
-        Ok(())
-    }
-
-    fn finish(&self, top: &Descriptor, _: &[u8], _: &Ctx<'_>) -> Result<Vec<(String, String)>> {
-        let attached = std::mem::take(&mut *self.attached.lock().expect("no holder of this lock can panic"));
+    fn finish(&self, top: &Descriptor, _: &[u8], attached: &Attached) -> Result<Vec<(String, String)>> {
         let mut lists = Vec::new();
         for (subject, manifests) in attached {
-            let bytes = Index { manifests, ..Index::default() }.to_bytes();
-            let digest = self.local.blobs().put(&bytes)?;
-            let list = Descriptor::new(media::INDEX, digest.to_string(), bytes.len() as u64);
-            lists.push((list, format!("{}:{}", self.family, fallback_tag(&subject))));
+            let (list, bytes) = list_of(manifests);
+            put(self.land(&list)?, &list, &bytes)?;
+            lists.push((list, format!("{}:{}", self.family, fallback_tag(subject))));
         }
         let old = self.local.edit(|refs| {
             for (list, name) in lists {

@@ -9,7 +9,7 @@ use aurora_formats::oci::media::{self, Kind};
 use aurora_formats::oci::{Descriptor, Index, Manifest, OciError, json};
 use serde_json::Value;
 
-use super::{Moved, Origin, Target};
+use super::{Attached, Moved, Origin, Target};
 use crate::registry::Sent;
 use crate::{Ctx, Error, ErrorKind, Result};
 
@@ -63,6 +63,7 @@ pub(crate) fn transfer(job: &Move<'_>, ctx: &Ctx<'_>) -> Result<(Moved, Vec<(Str
         }
     }
     ctx.progress.phase("manifests");
+    let mut attached = Attached::new();
     for (descriptor, bytes) in &plan.documents {
         ctx.check()?;
         let is_noted = job.target.put(descriptor, bytes)?;
@@ -70,11 +71,11 @@ pub(crate) fn transfer(job: &Move<'_>, ctx: &Ctx<'_>) -> Result<(Moved, Vec<(Str
         if let Some((subject, referrer)) = referrer(descriptor, bytes)
             && !is_noted
         {
-            job.target.attach(&subject, &[referrer])?;
+            attached.entry(subject).or_default().push(referrer);
         }
     }
     ctx.check()?;
-    let facts = job.target.finish(&job.top, &top, ctx)?;
+    let facts = job.target.finish(&job.top, &top, &attached)?;
     Ok((moved, facts))
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use aurora_formats::model::{Device, EntryPath, Metadata};
 
+use super::resolve::MAX_LINKS;
 use crate::content::Content;
 
 /// One component of a path.
@@ -44,9 +45,6 @@ pub enum Kind {
     /// Unix socket.
     Socket,
 }
-
-/// Symbolic links on one path, as everywhere.
-const MAX_LINKS: usize = 40;
 
 /// A root file system. Cloning is cheap: directories and inodes are shared until they change.
 #[derive(Debug, Clone)]

@@ -9,7 +9,7 @@ use super::apply::default_directory;
 use super::{InodeId, Kind, Name, Tree, TreeError};
 
 /// As many as Linux follows.
-const MAX_LINKS: usize = 40;
+pub(super) const MAX_LINKS: usize = 40;
 
 /// What to do about directories that are not there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -117,13 +117,15 @@ mod tests {
     #[test]
     fn dropping_stops_an_endless_source() {
         let (gone, waits) = bounded::<()>(0);
-        struct Endless(#[allow(dead_code)] Sender<()>);
+        struct Endless {
+            _until_dropped: Sender<()>,
+        }
         impl Read for Endless {
             fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
                 Ok(buf.len())
             }
         }
-        let mut reader = read_ahead(Box::new(Endless(gone)), 4 * CHUNK).unwrap();
+        let mut reader = read_ahead(Box::new(Endless { _until_dropped: gone }), 4 * CHUNK).unwrap();
         reader.read_exact(&mut [0; 10]).unwrap();
         drop(reader);
         // The source is dropped with its thread: that disconnects the channel.

@@ -105,6 +105,24 @@ impl AtomicFile {
     }
 }
 
+/// A small file, new or in place of the old one, as a whole.
+pub fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = AtomicFile::create(path)?;
+    file.write_all(bytes)?;
+    file.commit()
+}
+
+/// The same of a file that only its owner may read, from its first byte on. Its directory is made if it is not there.
+pub fn replace_private_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    if let Some(dir) = path.parent().filter(|dir| !dir.as_os_str().is_empty()) {
+        std::fs::create_dir_all(dir)?;
+    }
+    let mut file = AtomicFile::create(path)?;
+    file.set_mode(0o600)?;
+    file.write_all(bytes)?;
+    file.commit()
+}
+
 impl Write for AtomicFile {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
         self.writer.write(buf)

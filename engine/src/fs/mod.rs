@@ -18,7 +18,7 @@ mod stoppable;
 mod walk;
 mod xattr;
 
-pub use atomic::{AtomicFile, OutputFile};
+pub use atomic::{AtomicFile, OutputFile, replace_file, replace_private_file};
 pub use file::{
     create_dir_all, exists, is_dir, is_file, is_regular, open_input, open_regular, read_dir, read_limited,
     remove_dir_all, remove_file, rename, size_of, stdin, stdout,

@@ -129,11 +129,6 @@ impl Client {
 }
 
 impl Failure {
-    /// The error of something that will not go well by being tried again.
-    pub fn fatal(error: RemoteError) -> Self {
-        Self::last(error)
-    }
-
     /// The error of something that may.
     pub fn passing(error: RemoteError) -> Self {
         Self { error, is_passing: true, asked: None }

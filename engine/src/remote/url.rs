@@ -147,13 +147,6 @@ impl Url {
         &self.authority
     }
 
-    /// The same with another user, or none.
-    #[must_use]
-    pub fn with_user(&self, user: Option<(&str, &str)>) -> Self {
-        let user = user.map(|(name, password)| format!("{}:{}", escaped(name), escaped(password)));
-        Self { user, ..self.clone() }
-    }
-
     /// Whether the connection is encrypted.
     pub fn is_https(&self) -> bool {
         self.is_https

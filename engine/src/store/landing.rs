@@ -93,7 +93,7 @@ impl Destination for Landing {
     }
 
     fn restart(&mut self) -> io::Result<()> {
-        self.hasher = Hasher::new(self.digest.algorithm());
+        self.hasher = self.hasher.anew();
         self.len = 0;
         match &mut self.file {
             Pending::Locked(file) => file.restart(),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::{Result, StoreError, meta};
 use crate::body::{Body, FileBody};
 use crate::digest::{Algorithm, Digest, VerifyingReader};
-use crate::fs::{self, AtomicFile, DirLock, FileLock};
+use crate::fs::{self, DirLock, FileLock};
 
 /// The side directory: all that is aurora's own.
 pub(super) const SIDE: &str = "aurora";
@@ -227,12 +227,7 @@ fn create(dir: &Path, files: &[(&str, Vec<u8>)]) -> Result<()> {
 }
 
 fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
-    let write = || {
-        let mut file = AtomicFile::create(path)?;
-        file.write_all(bytes)?;
-        file.commit()
-    };
-    write().map_err(StoreError::io(path))
+    fs::replace_file(path, bytes).map_err(StoreError::io(path))
 }
 
 /// Reads a body from its start.

@@ -67,9 +67,8 @@ pub(super) fn write(
     Ok(built.outcome)
 }
 
-/// Writes a layout that lies in a directory as an archive.
-pub(crate) fn pack(dir: &Path, file: &FileName, ctx: &Ctx<'_>) -> Result<()> {
-    let mut out = open(file, false)?;
+/// Writes a layout that lies in a directory as an archive, which has been opened before.
+pub(crate) fn pack(dir: &Path, mut out: OutputFile, file: &FileName, ctx: &Ctx<'_>) -> Result<()> {
     let mut members = BTreeMap::new();
     let mut add = |path: String| -> Result<()> {
         let named = |e| Error::io(path.clone(), e);

@@ -1,7 +1,6 @@
 //! An image into a registry: built in a layout that is gone afterwards, then sent.
 
 use aurora_engine::fs::ScratchDir;
-use aurora_formats::oci::Index;
 
 use super::{Request, layout};
 use crate::image::select::DEFAULT_NAME;
@@ -21,8 +20,7 @@ pub(super) fn write(request: &Request<'_>, name: &RegistryName, ctx: &Ctx<'_>) -
     let dir = scratch.path().join("layout");
     let mut outcome = layout::write(request, &dir, ctx)?;
     let store = Store::open(&ImageName::Oci { dir, reference: Some(DEFAULT_NAME.into()) }, ctx)?;
-    let Index { manifests, .. } = Index { manifests: store.listed().to_vec(), ..Index::default() };
-    let mut top = manifests.into_iter().next().ok_or_else(|| Error::usage("nothing was written"))?;
+    let mut top = store.listed().first().cloned().expect("the layout has the image that was written into it");
     top.annotations.clear();
     let origin = LocalOrigin::new(store, Vec::new());
     let jobs = ctx.options.registries.jobs;

@@ -110,12 +110,7 @@ impl Store<'_> {
             }
             Self::Dir(dir) => {
                 let full = dir.join(path);
-                let write = || {
-                    let mut file = AtomicFile::create(&full)?;
-                    file.write_all(bytes)?;
-                    file.commit()
-                };
-                write().map_err(|e| Error::io(full.display().to_string(), e))
+                fs::replace_file(&full, bytes).map_err(|e| Error::io(full.display().to_string(), e))
             }
         }
     }

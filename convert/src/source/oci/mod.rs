@@ -32,7 +32,7 @@ use crate::tree::{self, Tree};
 use crate::{Ctx, Error, Loss, LossKind, Result};
 pub(crate) use files::BodyReader;
 use store::{Layer, Picked};
-pub(crate) use store::{Store, digest};
+pub(crate) use store::{Store, check_size, digest};
 
 /// Reads an image.
 pub fn read(name: &ImageName, options: &ReadOptions, ctx: &Ctx<'_>) -> Result<Loaded> {

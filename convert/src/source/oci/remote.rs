@@ -15,8 +15,8 @@ use aurora_engine::body::{Arriving, Body, MemBody};
 use aurora_engine::digest::Digest;
 use aurora_engine::remote::Destination;
 use aurora_engine::store::{Access, BlobFacts, Landing};
+use aurora_formats::oci::Descriptor;
 use aurora_formats::oci::media::{self, Kind};
-use aurora_formats::oci::{Descriptor, layout};
 
 use super::files::{Files, StoreFiles};
 use super::store::digest;
@@ -77,10 +77,10 @@ impl RegistryFiles {
     /// Starts to fetch a blob.
     fn fetch(&self, descriptor: &Descriptor, state: &mut State) -> Result<Body> {
         let named = |e| Error::io(descriptor.digest.clone(), e);
-        let Some(mut landing) = self.landing(&digest(&descriptor.digest)?, descriptor.size)? else {
+        let digest = digest(&descriptor.digest)?;
+        let Some(mut landing) = self.landing(&digest, descriptor.size)? else {
             let kept = self.kept.as_ref().expect("only a store has it already");
-            let body = StoreFiles(Arc::clone(kept)).file(&layout::blob_path(&descriptor.digest))?;
-            return body.ok_or_else(|| named(io::ErrorKind::NotFound.into()));
+            return kept.blobs().body(&digest)?.ok_or_else(|| named(io::ErrorKind::NotFound.into()));
         };
         let reader = landing.reader().map_err(named)?;
         let work = Work {

@@ -284,7 +284,7 @@ impl Picked {
 }
 
 /// The size is looked at before anything is hashed.
-fn check_size(digest: &Digest, expected: u64, actual: u64) -> Result<()> {
+pub(crate) fn check_size(digest: &Digest, expected: u64, actual: u64) -> Result<()> {
     let digest = digest.clone();
     match actual.cmp(&expected) {
         std::cmp::Ordering::Equal => Ok(()),
