@@ -73,10 +73,18 @@ zfs snapshot tank/disk@final
 zfs send tank/disk@final >disk.zfs
 zfs get -H -p -o value guid tank/disk@final >disk.guid
 sha256sum <$dev | cut -d' ' -f1 >disk.sha256
+zfs create tank/old; zfs create tank/old/root; zfs create tank/old/vroot
+mkdir /tank/old/root/etc /tank/old/root/bin /tank/old/vroot/etc
+echo web >/tank/old/root/etc/hostname; echo other >/tank/old/vroot/etc/hostname
+head -c 300000 /dev/urandom >/tank/old/root/bin/app; ln /tank/old/root/bin/app /tank/old/root/bin/twin
+python3 -B /tmp/tree_manifest.py /tank/old/root >old.jsonl
+zfs snapshot -r tank/old@final
+zfs send -R tank/old@final >old.zfs
+zfs get -H -p -o value guid tank/old@final >old.guid
 echo made
 """
 
-BASE, TOP, DISK = ("%s0000000-0000-4000-8000-000000000001" % c for c in "abd")
+BASE, TOP, DISK, OLD = ("%s0000000-0000-4000-8000-000000000001" % c for c in "abde")
 
 
 def manifest_of(folder):
@@ -198,7 +206,21 @@ def read(t):
             layout = t.path("again-%s-%s" % (stem, packing), "x")[:-2]
             t.convert("smartos:%s/%s.imgmanifest" % (back, last), "oci:%s:x" % layout)
             t.same("%s, %s, and back" % (stem, packing), trees[stem], t.ls("oci:%s:x" % layout))
+    package(t, share)
     disk(t, share)
+
+
+def package(t, share):
+    """Packages of older tools: a dataset whose children `root` and `vroot` hold the files. imgadm takes none of them."""
+    folder, layout = t.path("images-old", "x")[:-2], t.path("oci-old", "x")[:-2]
+    image(folder, OLD, "old", share, "zone-dataset", "gzip")
+    want = read_rows(share + "/old.jsonl")
+    t.same("package", want, t.ls("smartos:" + folder))
+    t.convert("smartos:" + folder, "oci:%s:x" % layout)
+    t.same("package, as OCI", want, t.ls("oci:%s:x" % layout))
+    verified = t.run(t.bin, "verify", "smartos:" + folder)
+    said = verified.stdout.decode("utf-8", "replace")
+    t.check("verify package", verified.returncode == 1 and "exactly one snapshot" in said, said)
 
 
 def disk(t, share):
