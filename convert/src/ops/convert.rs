@@ -135,6 +135,7 @@ pub(super) fn place_and_write(
         refuse_losses(ctx)?;
     }
     let write = WriteOptions {
+        share_layers: options.layers == Layers::Keep,
         compression: options.compression,
         platform: options.selection.platform.clone(),
         target: options

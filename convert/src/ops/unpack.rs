@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use aurora_engine::digest::Digest;
+
 use super::{Converted, Selection, one_pipe, placement, read};
 use crate::lineage::{Layers, Loaded};
 use crate::names::ImageName;
@@ -40,11 +42,21 @@ pub fn unpack(src: &ImageName, dst: &ImageName, options: &UnpackOptions, ctx: &C
     placement::place(lineage, src, dst, options.placement, ctx).map_err(from)?;
     for step in &mut lineage.steps {
         options.owners.apply(Arc::make_mut(&mut step.tree), ctx).map_err(from)?;
+        if options.owners != OwnerMap::Same {
+            // Another tree is another image, and no snapshot that there was.
+            let text = format!("aurora: owners {:?} of {}", options.owners, step.chain_id);
+            (step.chain_id, step.snapshot) = (Digest::sha256(text.as_bytes()), None);
+        }
     }
     if options.strict {
         refuse_losses(ctx)?;
     }
-    let write = WriteOptions { target: Target::HOST, strict: options.strict, ..WriteOptions::default() };
+    let write = WriteOptions {
+        target: Target::HOST,
+        share_layers: options.layers == Layers::Keep,
+        strict: options.strict,
+        ..WriteOptions::default()
+    };
     ctx.progress.phase("writing");
     let outcome = match (dst, options.bundle) {
         (ImageName::Dir { path }, true) => {

@@ -1,6 +1,8 @@
 //! Writes datasets of this host: our stream into `zfs receive`, under a temporary name beside the final one, which the
 //! dataset gets when it is whole. It is not mounted.
 
+mod shared;
+
 use std::io::{self, BufWriter, Write};
 
 use aurora_engine::host::{Input, temporary_name};
@@ -13,6 +15,8 @@ use crate::{Ctx, Error, ErrorKind, Loss, LossKind, Result};
 
 /// Bytes gathered before they are written.
 const BUFFER: usize = 256 << 10;
+/// In the names of datasets that are being received.
+const PARTIAL: &str = "-partial-";
 
 /// Writes an image as a dataset that is not there yet; every step of it becomes a snapshot.
 pub fn write(loaded: &Loaded, name: &DatasetName, options: &WriteOptions, ctx: &Ctx<'_>) -> Result<Outcome> {
@@ -23,12 +27,19 @@ pub fn write(loaded: &Loaded, name: &DatasetName, options: &WriteOptions, ctx: &
     if is_there(dataset, ctx)? {
         return Err(ErrorKind::Exists(format!("dataset:{dataset}")).into());
     }
-    let mut partial = Partial::create(dataset, ctx)?;
-    let mut buffered = BufWriter::with_capacity(BUFFER, &mut partial);
-    let mut outcome = zfs::write_over(loaded, options.target, &mut buffered, "zfs receive", ctx)?;
-    drop(buffered);
-    options.may_commit(ctx)?;
-    partial.commit(dataset)?;
+    let mut outcome = match loaded {
+        Loaded::Filesystem(lineage) if options.share_layers => shared::write(lineage, dataset, options, ctx)?,
+        _ => {
+            let mut partial = Partial::new(dataset, ctx)?;
+            let outcome = partial.receive(None, |writer| {
+                let outcome = zfs::write_over(loaded, options.target, writer, "zfs receive", ctx)?;
+                options.may_commit(ctx)?;
+                Ok(outcome)
+            })?;
+            partial.commit(dataset)?;
+            outcome
+        }
+    };
     for (_, value) in outcome.facts.iter_mut().filter(|(fact, _)| fact == "snapshot") {
         // The stream's name for it is not what it has become.
         let snapshot = value.rsplit('@').next().unwrap_or_default();
@@ -49,32 +60,44 @@ fn is_there(dataset: &str, ctx: &Ctx<'_>) -> Result<bool> {
 struct Partial<'a> {
     name: String,
     input: Option<Box<dyn Input>>,
+    /// Whether there may be something to destroy.
+    is_begun: bool,
+    bytes: u64,
     ctx: &'a Ctx<'a>,
 }
 
 impl<'a> Partial<'a> {
-    fn create(dataset: &str, ctx: &'a Ctx<'_>) -> Result<Self> {
-        let mut name = format!("{dataset}-partial-{}", temporary_name());
+    fn new(dataset: &str, ctx: &'a Ctx<'_>) -> Result<Self> {
+        let mut name = format!("{dataset}{PARTIAL}{}", temporary_name());
         // Left by a process of the same number that was killed.
         while is_there(&name, ctx)? {
-            name = format!("{dataset}-partial-{}", temporary_name());
+            name = format!("{dataset}{PARTIAL}{}", temporary_name());
         }
-        let input = ctx.zfs().receive(&name)?;
-        Ok(Self { name, input: Some(input), ctx })
+        Ok(Self { name, input: None, is_begun: false, bytes: 0, ctx })
     }
 
-    /// All was written: waits for the end, and gives it its name.
+    /// Receives one stream: a whole one, or an increment upon an origin, or upon what was received last.
+    fn receive<T>(
+        &mut self,
+        origin: Option<&str>,
+        write: impl FnOnce(&mut dyn Write) -> Result<T>,
+    ) -> Result<T> {
+        self.input = Some(self.ctx.zfs().receive(&self.name, origin)?);
+        self.is_begun = true;
+        let mut buffered = BufWriter::with_capacity(BUFFER, &mut *self);
+        let done = write(&mut buffered)?;
+        buffered.flush().map_err(|e| Error::io("zfs receive", e))?;
+        drop(buffered);
+        if let Some(input) = self.input.take() {
+            input.finish()?;
+        }
+        Ok(done)
+    }
+
+    /// All was received: gives it its name.
     fn commit(mut self, dataset: &str) -> Result<()> {
-        if let Some(input) = self.input.take()
-            && let Err(e) = input.finish()
-        {
-            self.destroy();
-            return Err(e.into());
-        }
-        if let Err(e) = self.ctx.zfs().rename(&self.name, dataset) {
-            self.destroy();
-            return Err(e.into());
-        }
+        self.ctx.zfs().rename(&self.name, dataset)?;
+        self.is_begun = false;
         Ok(())
     }
 
@@ -91,10 +114,10 @@ impl<'a> Partial<'a> {
 
 impl Write for Partial<'_> {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        match &mut self.input {
-            Some(input) => input.write(buf),
-            None => Err(io::ErrorKind::BrokenPipe.into()),
-        }
+        let Some(input) = &mut self.input else { return Err(io::ErrorKind::BrokenPipe.into()) };
+        let written = input.write(buf)?;
+        self.bytes += written as u64;
+        Ok(written)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -104,9 +127,9 @@ impl Write for Partial<'_> {
 
 impl Drop for Partial<'_> {
     fn drop(&mut self) {
-        // Only where it was not committed: `zfs receive` is ended first, or it would hold what it has made.
-        if let Some(input) = self.input.take() {
-            drop(input);
+        // `zfs receive` is ended first, or it would hold what it has made.
+        drop(self.input.take());
+        if self.is_begun {
             self.destroy();
         }
     }

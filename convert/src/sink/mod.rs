@@ -27,6 +27,8 @@ pub struct WriteOptions {
     pub platform: Option<Platform>,
     /// Who is to receive a ZFS stream.
     pub target: Target,
+    /// Of a dataset: every layer a snapshot, and those that its pool has are not written again.
+    pub share_layers: bool,
     /// Overwrite an existing destination.
     pub force: bool,
     /// A loss is an error.

@@ -12,7 +12,7 @@ mod zfs;
 pub use command::{CommandError, CommandLine};
 pub use process::HostPrograms;
 pub use recorded::{Answer, Recorded};
-pub use zfs::{DatasetKind, Listed, Zfs, temporary_name};
+pub use zfs::{DatasetKind, Listed, Marked, Zfs, temporary_name};
 
 use std::fmt;
 use std::io::{Read, Write};

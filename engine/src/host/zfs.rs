@@ -41,6 +41,17 @@ pub struct Listed {
     pub guid: u64,
 }
 
+/// A snapshot, and what somebody has set on it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Marked {
+    /// `POOL/NAME@SNAPSHOT`.
+    pub name: String,
+    /// Its guid.
+    pub guid: u64,
+    /// The property that was asked for, where it is set.
+    pub mark: Option<String>,
+}
+
 impl<'a> Zfs<'a> {
     /// The `zfs` of these programs.
     pub fn new(programs: &'a dyn Programs) -> Self {
@@ -51,13 +62,7 @@ impl<'a> Zfs<'a> {
     pub fn list(self, dataset: &str) -> Result<Vec<Listed>, CommandError> {
         let kinds = "filesystem,volume,snapshot";
         let line = line(&["list", "-H", "-p", "-d", "1", "-t", kinds, "-o", COLUMNS, dataset]);
-        let printed = self.0.run(&line)?;
-        let mut found = Vec::new();
-        for text in printed.split(|&b| b == b'\n').filter(|text| !text.is_empty()) {
-            let cut = || String::from_utf8_lossy(&text[..text.len().min(200)]).into_owned();
-            found.push(parse(text).ok_or_else(|| CommandError::Output { line: line.clone(), text: cut() })?);
-        }
-        Ok(found)
+        lines(&self.0.run(&line)?, &line, parse)
     }
 
     /// Takes a snapshot, `POOL/NAME@SNAPSHOT`.
@@ -93,9 +98,40 @@ impl<'a> Zfs<'a> {
         }
     }
 
-    /// Takes a stream for a dataset that is not there yet, and does not mount it.
-    pub fn receive(self, dataset: &str) -> Result<Box<dyn Input>, CommandError> {
-        self.0.write(&line(&["receive", "-u", dataset]))
+    /// Takes a stream, and does not mount the dataset: a whole one or, with the snapshot it goes on from as origin, an
+    /// increment for a dataset that is not there yet; without, an increment for one that is.
+    pub fn receive(self, dataset: &str, origin: Option<&str>) -> Result<Box<dyn Input>, CommandError> {
+        match origin {
+            None => self.0.write(&line(&["receive", "-u", dataset])),
+            Some(origin) => {
+                self.0.write(&line(&["receive", "-u", "-o", &format!("origin={origin}"), dataset]))
+            }
+        }
+    }
+
+    /// All snapshots of a dataset and of what is below it, with their guids and a property of the user's.
+    pub fn marked(self, dataset: &str, property: &str) -> Result<Vec<Marked>, CommandError> {
+        let columns = format!("name,guid,{property}");
+        let line = line(&["list", "-H", "-p", "-r", "-t", "snapshot", "-o", &columns, dataset]);
+        lines(&self.0.run(&line)?, &line, |text| {
+            let mut fields = text.split('\t');
+            let (name, guid, value) = (fields.next()?, fields.next()?, fields.next()?);
+            let mark = (value != "-").then(|| value.to_owned());
+            Some(Marked { name: name.to_owned(), guid: guid.parse().ok()?, mark })
+        })
+    }
+
+    /// Makes a dataset of a snapshot, and does not leave it mounted.
+    pub fn clone_of(self, snapshot: &str, dataset: &str) -> Result<(), CommandError> {
+        self.run(&["clone", snapshot, dataset])?;
+        // Only a very new `clone` can be told not to mount.
+        match self.run(&["unmount", dataset]) {
+            Err(e) if !e.says("not currently mounted") => {
+                let _ = self.run(&["destroy", dataset]);
+                Err(e)
+            }
+            _ => Ok(()),
+        }
     }
 
     fn run(self, args: &[&str]) -> Result<(), CommandError> {
@@ -113,8 +149,23 @@ fn line(args: &[&str]) -> CommandLine {
     CommandLine::new(ZFS, args)
 }
 
-fn parse(text: &[u8]) -> Option<Listed> {
-    let mut fields = std::str::from_utf8(text).ok()?.split('\t');
+/// What each line of an output says.
+fn lines<T>(
+    printed: &[u8],
+    line: &CommandLine,
+    parse: impl Fn(&str) -> Option<T>,
+) -> Result<Vec<T>, CommandError> {
+    let mut found = Vec::new();
+    for text in printed.split(|&b| b == b'\n').filter(|text| !text.is_empty()) {
+        let cut = || String::from_utf8_lossy(&text[..text.len().min(200)]).into_owned();
+        let parsed = std::str::from_utf8(text).ok().and_then(&parse);
+        found.push(parsed.ok_or_else(|| CommandError::Output { line: line.clone(), text: cut() })?);
+    }
+    Ok(found)
+}
+
+fn parse(text: &str) -> Option<Listed> {
+    let mut fields = text.split('\t');
     let mut field = || fields.next();
     let (name, kind) = (field()?.to_owned(), field()?);
     let value = |text: &str| (text != "-").then(|| text.to_owned());
@@ -144,6 +195,9 @@ mod tests {
                     "t/a b\tfilesystem\t/t/a b\tt/x@final\t7\nt/a b@s\tsnapshot\t-\t-\t18446744073709551615\n",
                 )
             }
+            "zfs list -H -p -r -t snapshot -o name,guid,a:b t" => Answer::output("t@a\t1\tx\nt/b@c\t2\t-\n"),
+            "zfs unmount t/c" => Answer::failure("cannot unmount 't/c': not currently mounted"),
+            "zfs unmount t/d" => Answer::failure("busy"),
             "zfs send -i t/x@final t/a@s" => Answer::output("stream"),
             "zfs rename t/a t/b" => Answer::failure("no"),
             _ => Answer::default(),
@@ -165,9 +219,15 @@ mod tests {
         zfs.send(Some("t/x@final"), "t/a@s").unwrap().read_to_end(&mut got).unwrap();
         assert_eq!(got, b"stream");
         drop(zfs.send(None, "t/a@s").unwrap());
-        let mut input = zfs.receive("t/new").unwrap();
+        let mut input = zfs.receive("t/new", None).unwrap();
         input.write_all(b"bytes").unwrap();
         input.finish().unwrap();
+        zfs.receive("t/new", Some("t/a@s")).unwrap().finish().unwrap();
+        let marked = zfs.marked("t", "a:b").unwrap();
+        let marks: Vec<_> = marked.iter().map(|m| (m.name.as_str(), m.guid, m.mark.as_deref())).collect();
+        assert_eq!(marks, [("t@a", 1, Some("x")), ("t/b@c", 2, None)]);
+        zfs.clone_of("t/a@s", "t/c").unwrap();
+        assert!(zfs.clone_of("t/a@s", "t/d").unwrap_err().says("busy"));
         assert!(zfs.rename("t/a", "t/b").unwrap_err().says("no"));
         zfs.destroy_snapshot("t/a", "s").unwrap();
         zfs.destroy_tree("t/new").unwrap();
@@ -181,6 +241,13 @@ mod tests {
                 "zfs send t/a@s",
                 "killed: zfs send t/a@s",
                 "zfs receive -u t/new",
+                "zfs receive -u -o origin=t/a@s t/new",
+                "zfs list -H -p -r -t snapshot -o name,guid,a:b t",
+                "zfs clone t/a@s t/c",
+                "zfs unmount t/c",
+                "zfs clone t/a@s t/d",
+                "zfs unmount t/d",
+                "zfs destroy t/d",
                 "zfs rename t/a t/b",
                 "zfs destroy t/a@s",
                 "zfs destroy -r t/new",

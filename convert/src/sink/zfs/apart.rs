@@ -28,25 +28,43 @@ pub(crate) fn write_apart(
     ctx: &Ctx<'_>,
     each: &mut Each<'_>,
 ) -> Result<()> {
-    let count = lineage.steps.len();
-    let located = |number: usize| {
-        let id = &lineage.steps[number].chain_id;
-        move |e: Error| e.in_layer(number + 1, count, id.to_string())
-    };
-    for (number, step) in lineage.steps.iter().enumerate() {
-        target::check(&step.tree, target, ctx).map_err(located(number))?;
-    }
+    target::check_steps(lineage, target, ctx)?;
     let identities = identity::of_apart(lineage, names);
+    let form = Form { target, shared: 0, is_clone: |number| number > 0 };
+    write_steps(lineage, &identities, &form, ctx, each)
+}
+
+/// What of a chain is written, and how.
+pub(super) struct Form {
+    pub(super) target: Target,
+    /// The first that many are there already.
+    pub(super) shared: usize,
+    /// Whether a step becomes a dataset of its own, a clone of what it goes on from.
+    pub(super) is_clone: fn(usize) -> bool,
+}
+
+/// Every step behind the shared ones in a stream of its own.
+pub(super) fn write_steps(
+    lineage: &Lineage,
+    identities: &[Identity],
+    form: &Form,
+    ctx: &Ctx<'_>,
+    each: &mut Each<'_>,
+) -> Result<()> {
+    let count = lineage.steps.len();
     let mut before: Option<(State<'_>, u64)> = None;
-    for (number, (step, identity)) in lineage.steps.iter().zip(&identities).enumerate() {
+    for (number, (step, identity)) in lineage.steps.iter().zip(identities).enumerate() {
+        let located = |e: Error| e.in_layer(number + 1, count, step.chain_id.to_string());
         let old = before.as_ref().map(|(state, _)| state);
-        let state = State::new(&step.tree, old, number as u64 + 1, target).map_err(located(number))?;
+        let state = State::new(&step.tree, old, number as u64 + 1, form.target).map_err(located)?;
         let old = before.as_ref().map(|(old, guid)| (old, *guid));
-        each(number, identity.guid, &mut |writer| {
-            let mut output = Output::over(writer, &text(identity), ctx);
-            incremental::write(&state, old, flags(old.is_some()), identity, &mut output, ctx)
-                .map_err(located(number))
-        })?;
+        if number >= form.shared {
+            each(number, identity.guid, &mut |writer| {
+                let mut output = Output::over(writer, &text(identity), ctx);
+                let flags = flags(old.is_some() && (form.is_clone)(number - form.shared));
+                incremental::write(&state, old, flags, identity, &mut output, ctx).map_err(located)
+            })?;
+        }
         before = Some((state, identity.guid));
     }
     Ok(())
@@ -73,9 +91,9 @@ pub(crate) fn write_volumes_apart(
     Ok(())
 }
 
-/// An increment becomes a dataset of its own: receivers are told to clone its origin.
-fn flags(is_increment: bool) -> u32 {
-    if is_increment { FLAGS | begin_flag::CLONE } else { FLAGS }
+/// An increment may become a dataset of its own: receivers are told to clone its origin.
+fn flags(is_clone: bool) -> u32 {
+    if is_clone { FLAGS | begin_flag::CLONE } else { FLAGS }
 }
 
 fn text(identity: &Identity) -> String {

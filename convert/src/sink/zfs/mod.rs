@@ -5,6 +5,7 @@
 //! spill of attributes. Compression, if any, is around the whole file.
 
 mod apart;
+mod chain;
 mod encode;
 mod identity;
 mod incremental;
@@ -17,6 +18,7 @@ mod volume;
 use aurora_formats::zfs::build::package;
 
 pub(crate) use self::apart::{write_apart, write_volumes_apart};
+pub(crate) use self::chain::{Chain, Link};
 use self::identity::Identity;
 use self::incremental::State;
 use self::output::Output;
@@ -57,10 +59,7 @@ fn write_lineage<'a>(
     lose_description(&lineage.image, ctx);
     let count = lineage.steps.len();
     let identities = identity::of_lineage(lineage, target);
-    for (number, step) in lineage.steps.iter().enumerate() {
-        target::check(&step.tree, target, ctx)
-            .map_err(|e| e.in_layer(number + 1, count, step.chain_id.to_string()))?;
-    }
+    target::check_steps(lineage, target, ctx)?;
 
     ctx.progress.phase("writing stream");
     let mut output = open()?;

@@ -6,6 +6,7 @@ use aurora_formats::zfs::build::attrs::MAX_ATTRIBUTE;
 use aurora_formats::zfs::build::pack_xattrs;
 use aurora_formats::zfs::format::MAX_NAME;
 
+use crate::lineage::Lineage;
 use crate::sink::Target;
 use crate::tree::ids::DirXattrs;
 use crate::tree::{Kind, Tree};
@@ -127,6 +128,14 @@ pub(super) fn check(tree: &Tree, target: Target, ctx: &Ctx<'_>) -> Result<()> {
 fn lose(path: &EntryPath, name: &[u8], ctx: &Ctx<'_>) {
     let kind = if name.starts_with(b"system.posix_acl_") { LossKind::Acl } else { LossKind::Xattr };
     ctx.lose(Loss { path: Some(path.clone()), kind, detail: name.escape_ascii().to_string() });
+}
+
+/// [`check`], of every step.
+pub(super) fn check_steps(lineage: &Lineage, target: Target, ctx: &Ctx<'_>) -> Result<()> {
+    let count = lineage.steps.len();
+    lineage.steps.iter().zip(1..).try_for_each(|(step, number)| {
+        check(&step.tree, target, ctx).map_err(|e| e.in_layer(number, count, step.chain_id.to_string()))
+    })
 }
 
 #[cfg(test)]
