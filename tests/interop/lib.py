@@ -27,6 +27,16 @@ REF = "org.opencontainers.image.ref.name"
 MANY = 20000  # entries that a listing in the guest takes a quarter of an hour for: the host lists a tar of them
 MOST = 3  # differences shown of one check
 
+# How a script in the guest begins that uses what `Harness.guest_share` has put there.
+GUEST = r"""
+set -e
+export TMPDIR=/tmp
+cd /share
+cp tree_manifest.py /tmp/
+imageadm() { lib/ld-linux-x86-64.so.2 --library-path /share/lib ./imageadm "$@"; }
+listing() { python3 -B /tmp/tree_manifest.py "$1" >"out/$2.jsonl"; }
+"""
+
 
 class Failure(Exception):
     """A check that fails, with what is to be said about it."""
@@ -288,6 +298,14 @@ class Harness:
             copy = os.path.join(share, copy)
             shutil.copyfile(path, copy)
             os.chmod(copy, 0o755)
+
+    def guest_share(self):
+        """A folder for the guest with imageadm, what makes listings, and out/ for what they say."""
+        share = self.path("share", "x")[:-2]
+        os.makedirs(share + "/out")
+        shutil.copyfile(TREE_MANIFEST, share + "/tree_manifest.py")
+        self.for_guest(share, self.bin, "imageadm")
+        return share
 
     def unpack_listings(self, out):
         """Makes the listings of jobs with `archive`, whose trees the guest has sent as tars."""

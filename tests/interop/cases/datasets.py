@@ -4,19 +4,13 @@ import json
 import os
 import shutil
 
-from lib import TREE_MANIFEST, Failure, read_rows
+from lib import GUEST, REF, Failure, read_rows
 
 IMAGES = 20
 BASE = 4 << 20  # bytes of the layer that all share
 OWN = 64 << 10  # bytes of the layer of each
 
-SCRIPT = r"""
-set -e
-export TMPDIR=/tmp
-cd /share
-cp tree_manifest.py /tmp/
-imageadm() { lib/ld-linux-x86-64.so.2 --library-path /share/lib ./imageadm "$@"; }
-listing() { zfs mount "tank/$1"; python3 -B /tmp/tree_manifest.py "/tank/$1" >"out/$1.jsonl"; }
+SCRIPT = GUEST + r"""
 used() { zpool sync tank; zfs get -H -p -o value used tank; }
 zfs create tank/warm
 before=$(used)
@@ -31,7 +25,7 @@ imageadm unpack --quiet --json --layers keep oci:images:3 dataset:tank/again >ou
 zfs get -H -o value mounted tank/again >>out/mounted
 imageadm unpack --quiet --json --layers keep --uid-map 0:1000:65536 --gid-map 0:1000:65536 oci:images:3 dataset:tank/mapped >out/mapped.json
 imageadm unpack --quiet oci:images:3 dataset:tank/squash
-for name in i0 i3 i%(last)d again mapped squash; do listing $name; done
+for name in i0 i3 i%(last)d again mapped squash; do zfs mount tank/$name; listing /tank/$name $name; done
 zfs list -H -o name -t snapshot -d 1 tank/i3 >out/i3.snapshots
 set +e
 imageadm unpack --layers keep oci:damaged:0 dataset:tank/damaged 2>out/damaged.err; echo $? >>out/damaged.err
@@ -68,7 +62,7 @@ def damage(layout, copy):
     with open(copy + "/index.json") as f:
         index = json.load(f)
     blob = lambda digest: os.path.join(copy, "blobs", *digest.split(":"))
-    first = next(m for m in index["manifests"] if m["annotations"]["org.opencontainers.image.ref.name"] == "0")
+    first = next(m for m in index["manifests"] if m["annotations"][REF] == "0")
     with open(blob(first["digest"])) as f:
         last = blob(json.load(f)["layers"][-1]["digest"])
     with open(last, "r+b") as f:
@@ -77,13 +71,10 @@ def damage(layout, copy):
 
 
 def run(t):
-    share = t.path("share", "x")[:-2]
-    os.makedirs(share + "/out")
+    share = t.guest_share()
     layout = share + "/images"
     make_images(t, layout)
     damage(layout, share + "/damaged")
-    shutil.copyfile(TREE_MANIFEST, share + "/tree_manifest.py")
-    t.for_guest(share, t.bin, "imageadm")
     printed = t.vm(share, SCRIPT, 1800)
     if "unpacked" not in printed:
         raise Failure(printed[-1500:])

@@ -3,20 +3,13 @@ upon the image; what was packed is received as imgadm would have it; datasets wr
 """
 import json
 import os
-import shutil
 
-from lib import TREE_MANIFEST, Failure, read_rows
+from lib import GUEST, Failure, read_rows
 
 # The kernel hides attributes and device numbers in illumos's form.
 HIDDEN = ("rdev", "xattrs")
 
-SCRIPT = r"""
-set -e
-export TMPDIR=/tmp
-cd /share
-cp tree_manifest.py /tmp/
-imageadm() { lib/ld-linux-x86-64.so.2 --library-path /share/lib ./imageadm "$@"; }
-listing() { python3 -B /tmp/tree_manifest.py "$1" >"out/$2.jsonl"; }
+SCRIPT = GUEST + r"""
 snapshots() { zfs list -H -o name -t snapshot -r tank | grep -c aurora || :; }
 field() { python3 -c 'import json,sys; print(json.load(open(sys.argv[1]))[sys.argv[2]])' "$1" "$2"; }
 
@@ -95,10 +88,7 @@ def manifest(share, name):
 
 
 def run(t):
-    share = t.path("share", "x")[:-2]
-    os.makedirs(share + "/out")
-    shutil.copyfile(TREE_MANIFEST, share + "/tree_manifest.py")
-    t.for_guest(share, t.bin, "imageadm")
+    share = t.guest_share()
     printed = t.vm(share, SCRIPT, 1800)
     if "packed" not in printed:
         raise Failure(printed[-1500:])

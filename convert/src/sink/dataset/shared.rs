@@ -32,12 +32,10 @@ pub(super) fn write(
         facts.push(("shared".to_owned(), shared.to_string()));
         facts.push(("origin".to_owned(), origin.clone()));
     }
-    if shared == links.len() {
+    if let Some(origin) = origin.as_deref().filter(|_| shared == links.len()) {
         options.may_commit(ctx)?;
         // The snapshot is the origin's.
-        if let Some(origin) = &origin {
-            ctx.zfs().clone_of(origin, dataset)?;
-        }
+        ctx.zfs().clone_of(origin, dataset)?;
         return Ok(Outcome { facts });
     }
     ctx.progress.phase("writing stream");

@@ -30,7 +30,7 @@ pub(crate) fn write_apart(
 ) -> Result<()> {
     target::check_steps(lineage, target, ctx)?;
     let identities = identity::of_apart(lineage, names);
-    let form = Form { target, shared: 0, is_clone: |number| number > 0 };
+    let form = Form { target, shared: 0, apart: true };
     write_steps(lineage, &identities, &form, ctx, each)
 }
 
@@ -39,8 +39,8 @@ pub(super) struct Form {
     pub(super) target: Target,
     /// The first that many are there already.
     pub(super) shared: usize,
-    /// Whether a step becomes a dataset of its own, a clone of what it goes on from.
-    pub(super) is_clone: fn(usize) -> bool,
+    /// Every step becomes a dataset of its own, a clone of what it goes on from; else only the first written does.
+    pub(super) apart: bool,
 }
 
 /// Every step behind the shared ones in a stream of its own.
@@ -61,7 +61,7 @@ pub(super) fn write_steps(
         if number >= form.shared {
             each(number, identity.guid, &mut |writer| {
                 let mut output = Output::over(writer, &text(identity), ctx);
-                let flags = flags(old.is_some() && (form.is_clone)(number - form.shared));
+                let flags = flags(old.is_some() && (form.apart || number == form.shared));
                 incremental::write(&state, old, flags, identity, &mut output, ctx).map_err(located)
             })?;
         }

@@ -5,7 +5,7 @@ use aurora_engine::digest::Digest;
 use super::apart::{Each, Form, write_steps};
 use super::identity::{self, Identity};
 use super::{lose_description, target};
-use crate::lineage::Lineage;
+use crate::lineage::{Lineage, Step};
 use crate::sink::Target;
 use crate::{Ctx, Result};
 
@@ -36,7 +36,7 @@ impl<'l> Chain<'l> {
 
     /// What the snapshots are.
     pub(crate) fn links(&self) -> Vec<Link<'_>> {
-        let link = |(identity, step): (&Identity, &'l crate::lineage::Step)| Link {
+        let link = |(identity, step): (&Identity, &'l Step)| Link {
             name: String::from_utf8_lossy(identity.snapshot()).into_owned(),
             guid: identity.guid,
             chain_id: &step.chain_id,
@@ -46,7 +46,7 @@ impl<'l> Chain<'l> {
 
     /// Writes those behind the first `shared`; the first written makes a clone, where there is something to clone.
     pub(crate) fn write_behind(&self, shared: usize, ctx: &Ctx<'_>, each: &mut Each<'_>) -> Result<()> {
-        let form = Form { target: self.target, shared, is_clone: |number| number == 0 };
+        let form = Form { target: self.target, shared, apart: false };
         write_steps(self.lineage, &self.identities, &form, ctx, each)
     }
 }
