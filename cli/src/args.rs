@@ -14,6 +14,12 @@ use aurora_convert::tree::place::Placement;
 use clap::builder::{OsStringValueParser, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+mod owners;
+mod settings;
+
+pub(crate) use owners::Owners;
+pub(crate) use settings::SettingsArgs;
+
 use crate::pack::Pack;
 use crate::registry::{Copy, Get, Login, Logout, Push, Registries, Tags};
 use crate::servers::args::{Ancestry, Avail, Channels, Import, Show, SourcesArgs};
@@ -58,7 +64,7 @@ Exit status: 0 done; 1 failed, or differences or faults were found; 2 usage;
 pub(crate) enum Command {
     Convert(Convert),
     Unpack(Unpack),
-    Pack(Pack),
+    Pack(Box<Pack>),
     Ls(Ls),
     Inspect(Inspect),
     Verify(Verify),

@@ -2,10 +2,9 @@
 
 use aurora_convert::names::ImageName;
 use aurora_convert::ops::{self, UnpackOptions};
-use aurora_convert::tree::owners::{IdRange, OwnerMap};
 use clap::Args;
 
-use crate::args::{LayersArg, Losses, NAMES, PlacementArg, Selected, image_name, image_or_dir_name};
+use crate::args::{LayersArg, Losses, NAMES, Owners, PlacementArg, Selected, image_name, image_or_dir_name};
 use crate::convert::Report;
 use crate::exit::Exit;
 use crate::session::{Session, Stop, selection};
@@ -31,15 +30,8 @@ pub(crate) struct Unpack {
     /// Where in a dataset the root file system is: below root/ as SmartOS zones have it, or at the top
     #[arg(long, value_name = "WHERE", value_enum, default_value_t = PlacementArg::Auto)]
     placement: PlacementArg,
-    /// Users that are others on this host; given once for each range
-    #[arg(long = "uid-map", value_name = "IMAGE:HOST[:SIZE]")]
-    users: Vec<IdRange>,
-    /// Groups that are others on this host; given once for each range
-    #[arg(long = "gid-map", value_name = "IMAGE:HOST[:SIZE]")]
-    groups: Vec<IdRange>,
-    /// All is the caller's, who stands for root
-    #[arg(long, conflicts_with_all = ["users", "groups"])]
-    rootless: bool,
+    #[command(flatten)]
+    owners: Owners,
     #[command(flatten)]
     losses: Losses,
     /// Print one JSON document
@@ -48,19 +40,11 @@ pub(crate) struct Unpack {
 }
 
 pub(crate) fn run(args: &Unpack, session: &Session) -> Result<Exit, Stop> {
-    let owners = match (args.rootless, args.users.is_empty() && args.groups.is_empty()) {
-        (true, _) => {
-            let (uid, gid) = (rustix::process::geteuid(), rustix::process::getegid());
-            OwnerMap::All(uid.as_raw(), gid.as_raw())
-        }
-        (false, true) => OwnerMap::Same,
-        (false, false) => OwnerMap::Ranges { users: args.users.clone(), groups: args.groups.clone() },
-    };
     let options = UnpackOptions {
         selection: selection(&args.selected),
         layers: args.layers.into(),
         placement: args.placement.into(),
-        owners,
+        owners: args.owners.map(),
         bundle: args.bundle,
         strict: args.losses.are_errors(),
     };

@@ -1,5 +1,6 @@
 //! An image in memory: a chain of trees whose contents stay where they are, or a block image.
 
+use std::fmt;
 use std::sync::Arc;
 
 use aurora_engine::digest::Digest;
@@ -7,6 +8,7 @@ use aurora_formats::model::Timestamp;
 
 use crate::content::Content;
 use crate::image::Image;
+use crate::source::oci::BaseLayer;
 use crate::tree::Tree;
 
 /// What a source has read.
@@ -59,6 +61,29 @@ pub struct Snapshot {
     pub guid: u64,
     /// `drr_creation_time`: seconds since 1970.
     pub creation_time: u64,
+}
+
+impl Step {
+    /// Another tree is another image, and no snapshot that there was. `how` says what was done to it.
+    pub(crate) fn become_other(&mut self, how: fmt::Arguments<'_>) {
+        self.chain_id = Digest::sha256(format!("aurora: {how} of {}", self.chain_id).as_bytes());
+        self.snapshot = None;
+    }
+}
+
+/// What the first layer that is written lies upon: it holds only what it changes of this.
+#[derive(Clone)]
+pub struct Base {
+    /// The tree below.
+    pub(crate) tree: Arc<Tree>,
+    /// The layers that make it, which go into the image as they are. None where the image has only what lies upon them.
+    pub(crate) layers: Vec<BaseLayer>,
+}
+
+impl fmt::Debug for Base {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Base").field("layers", &self.layers.len()).finish_non_exhaustive()
+    }
 }
 
 /// A block image.

@@ -10,6 +10,24 @@ fn manifest(sample: &Sample, path: &str) -> Value {
     serde_json::from_slice(&bytes).expect("JSON")
 }
 
+/// What is printed behind a name.
+fn fact<'a>(out: &'a str, name: &str) -> &'a str {
+    let found = out.lines().filter_map(|line| line.split_once(':')).find(|(found, _)| *found == name);
+    found.unwrap_or_else(|| panic!("no {name}: {out}")).1.trim()
+}
+
+/// Manifest and config of the one image of a layout.
+fn documents(sample: &Sample, layout: &str) -> (Value, Value) {
+    let read = |path: String| manifest(sample, &format!("{layout}/{path}"));
+    let blob = |descriptor: &Value| {
+        let digest = descriptor["digest"].as_str().expect("a digest");
+        read(format!("blobs/{}", digest.replacen(':', "/", 1)))
+    };
+    let manifest = blob(&read("index.json".into())["manifests"][0]);
+    let config = blob(&manifest["config"]);
+    (manifest, config)
+}
+
 #[test]
 fn a_directory_becomes_an_image_that_lists_as_it_does() {
     let sample = Sample::new();
@@ -125,6 +143,17 @@ fn datasets_are_packed() {
     let read = |name: &str| crate::run::names(&host.sample.join(name));
     assert_eq!(read("out"), read("want"));
     host.run(&["diff", "-q", "smartos:out", "smartos:want"]).exits(0);
+    // A pair is one layer: what changed, upon the first.
+    host.run(&["convert", "-q", "dataset:tank/inc@a", "oci:first"]).exits(0);
+    host.run(&["convert", "-q", "dataset:tank/inc@a..b", "oci:second"]).exits(0);
+    let layers = |image: &str| documents(&host.sample, image).0["layers"].as_array().expect("layers").clone();
+    let args = ["pack", "dataset:tank/inc@a..b", "oci:pair"];
+    host.run(&args).exits(0).says("one layer, what changed between the snapshots");
+    host.run(&["pack", "-q", "--base", "oci:first", "dataset:tank/inc@a..b", "oci:both"]).exits(0).quietly();
+    assert_eq!(layers("both"), [layers("first"), layers("pair")].concat());
+    host.run(&["diff", "--ignore", "root", "oci:both", "oci:second"]).exits(0);
+    let done = host.run(&["pack", "--base", "oci:pair", "dataset:tank/inc@a..b", "oci:odd"]).exits(0);
+    done.says("the base is not the first snapshot");
     host.fail("send");
     host.run(&["pack", "dataset:tank/inc@a", "smartos:none"]).exits(1).says("cannot send: injected");
     assert!(!host.sample.join("none").exists());
@@ -212,4 +241,119 @@ fn an_increment_is_the_systems_stream_under_the_images_name() {
         host.sample.join(name).exists() && !crate::run::names(&host.sample.join(name)).is_empty()
     };
     assert!(!left("deep") && !left("x") && !left("failed"));
+}
+
+#[test]
+fn what_is_packed_upon_a_base_is_one_layer_of_changes() {
+    let sample = Sample::new();
+    let read = |path: &str| std::fs::read_to_string(sample.join(path)).expect("it was written");
+    sample
+        .run(&[
+            "pack", "-q", "tree", "oci:base", "--env", "A=1", "--cmd", "[\"sh\"]", "--label", "k=v",
+            "--user", "7",
+        ])
+        .exits(0);
+    sample.run(&["unpack", "-q", "oci:base", "work"]).exits(0);
+    let write = |path: &str, text: &str| std::fs::write(sample.join(path), text).expect("it can be written");
+    write("work/added", "new");
+    write("work/a.log", "not this");
+    let first =
+        crate::run::names(&sample.join("work")).into_iter().find(|name| name != "added" && name != "a.log");
+    let gone = format!("work/{}", first.expect("the sample has files"));
+    let is_dir = sample.join(&gone).is_dir();
+    if is_dir {
+        std::fs::remove_dir_all(sample.join(&gone))
+    } else {
+        std::fs::remove_file(sample.join(&gone))
+    }
+    .expect("it can be removed");
+    let pack = |dst: &str, more: &[&str]| {
+        let fixed = ["pack", "--base", "oci:base", "--exclude", "*.log", "work", dst];
+        sample.run(&[&fixed[..], more].concat())
+    };
+    let done = pack("oci:top", &["--env", "B=2", "--entrypoint", "run it"]).exits(0);
+    assert_eq!((fact(&done.out, "layers"), fact(&done.out, "excluded")), ("2", "1"));
+    sample.run(&["verify", "oci:top"]).exits(0);
+    // The layer below is the base's to the byte; the one upon it has what changed, and nothing that was left out.
+    let layers = |image: &str| documents(&sample, image).0["layers"].as_array().expect("layers").clone();
+    assert_eq!((layers("top").len(), &layers("top")[0]), (2, &layers("base")[0]));
+    let done = sample.run(&["ls", "--layer", "2", "--jsonl", "oci:top"]).exits(0);
+    let changes = done.out.lines().filter(|line| !line.contains("\"path\":\".\"")).count();
+    assert!(changes == 2 && done.out.contains("\"added\"") && done.out.contains("removed"), "{}", done.out);
+    // Its config is the base's, but for what was said.
+    let text = documents(&sample, "top").1.to_string();
+    for part in ["A=1", "B=2", "/bin/sh", "run it", "\"k\"", "imageadm pack"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    assert!(!text.contains("\"Cmd\""), "{text}");
+    // The same again is the same image; unpacked and packed once more, too.
+    pack("oci:again", &["--env", "B=2", "--entrypoint", "run it"]).exits(0);
+    assert_eq!(read("again/index.json"), read("top/index.json"));
+    std::fs::remove_file(sample.join("work/a.log")).expect("it can be removed");
+    sample.run(&["diff", "--ignore", "dir_mtime", "oci:top", "dir:work"]).exits(0);
+    sample.run(&["unpack", "-q", "oci:top", "more"]).exits(0);
+    sample
+        .run(&[
+            "pack",
+            "-q",
+            "--base",
+            "oci:base",
+            "more",
+            "oci:third",
+            "--env",
+            "B=2",
+            "--entrypoint",
+            "run it",
+        ])
+        .exits(0);
+    assert_eq!(read("third/index.json"), read("top/index.json"));
+    // Onto a docker-archive, and into one.
+    sample.run(&["pack", "-q", "tree", "docker-archive:old.tar"]).exits(0);
+    sample
+        .run(&["pack", "-q", "--base", "docker-archive:old.tar", "work", "docker-archive:new.tar"])
+        .exits(0);
+    sample.run(&["diff", "docker-archive:new.tar", "dir:work"]).exits(0);
+    for (args, status, text) in [
+        (["--base", "dir:tree", "work", "oci:x"], 2, "this is none"),
+        (["--base", "oci:none", "work", "oci:x"], 3, "no such image"),
+        (["--base", "oci:base", "work", "smartos:x"], 2, "`pack -i`"),
+        (["--config", "none.json", "work", "oci:x"], 3, "no such image"),
+        (["--expose", "0", "work", "oci:x"], 2, "1 to 65535"),
+    ] {
+        sample.run(&[&["pack"][..], &args].concat()).exits(status).says(text);
+    }
+    assert!(!sample.join("x").exists());
+}
+
+#[test]
+fn images_say_what_a_config_and_source_date_epoch_say() {
+    let sample = Sample::new();
+    std::fs::write(
+        sample.join("c.json"),
+        r#"{"architecture":"arm64","os":"linux","config":{"Env":["X=1"]},"rootfs":{"type":"layers","diff_ids":["bad"]}}"#,
+    )
+    .expect("it can be written");
+    let run = |epoch: &str, dst: &str| {
+        sample.run_with(
+            &["pack", "tree", dst, "--config", "c.json", "--rootless"],
+            &[("SOURCE_DATE_EPOCH", epoch)],
+        )
+    };
+    let done = run("1000000000", "oci:a").exits(0);
+    assert_ne!(fact(&done.out, "times set to SOURCE_DATE_EPOCH"), "0");
+    let text = documents(&sample, "a").1.to_string();
+    for part in ["arm64", "X=1", "2001-09-09T01:46:40Z"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let listing = sample.run(&["ls", "--jsonl", "oci:a"]).exits(0).out.clone();
+    for line in listing.lines() {
+        let row: Value = serde_json::from_str(line).expect("JSON");
+        assert!(row["mtime_ns"].as_i64() <= Some(1_000_000_000_000_000_000), "{line}");
+        assert_eq!((&row["uid"], &row["gid"]), (&json!(0), &json!(0)), "{line}");
+    }
+    // The files are newer at every run of this test, the image is not.
+    run("1000000000", "oci:b").exits(0);
+    let index = |dir: &str| std::fs::read(sample.join(dir).join("index.json")).expect("it was written");
+    assert_eq!(index("a"), index("b"));
+    run("soon", "oci:x").exits(2).says("SOURCE_DATE_EPOCH");
 }

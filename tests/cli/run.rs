@@ -15,7 +15,7 @@ pub(crate) fn imageadm() -> Command {
         command.env_remove(name);
     }
     command.env("XDG_CONFIG_HOME", "/nonexistent/config").env("HOME", "/nonexistent/home");
-    command.env_remove("NO_COLOR").env("LC_ALL", "C").stdin(Stdio::null());
+    command.env_remove("NO_COLOR").env_remove("SOURCE_DATE_EPOCH").env("LC_ALL", "C").stdin(Stdio::null());
     // No test may touch the store of whoever runs it.
     command.env("AURORA_STORE", "/nonexistent/store");
     command

@@ -44,12 +44,21 @@ pub fn platform(config: &Config) -> Option<Platform> {
     })
 }
 
-/// The config of an image with these layers. A history that was read is written again while it still fits.
+/// The config of an image with these layers, of which the steps are the last. A history that was read is written again
+/// while it still fits all of them, or those below the steps.
 pub fn to_config(image: &Image, platform: &Platform, diff_ids: Vec<String>, steps: &[Step]) -> Config {
     let mut extra = image.extra.clone();
     let kept = extra.remove(HISTORY).and_then(|lines| History::parse_all(HISTORY, &lines).ok());
-    let fits = |lines: &Vec<History>| lines.iter().filter(|l| !l.empty_layer).count() == steps.len();
+    let (count, below) = (diff_ids.len(), diff_ids.len().saturating_sub(steps.len()));
+    let layers = kept.iter().flatten().filter(|line| !line.empty_layer).count();
     let of_step = |step: &Step| History::layer(step.created.and_then(to_rfc3339), step.created_by.clone());
+    let history = match kept {
+        Some(lines) if layers == count => lines,
+        Some(lines) if layers == below && below > 0 => {
+            lines.into_iter().chain(steps.iter().map(of_step)).collect()
+        }
+        _ => (0..below).map(|_| History::layer(None, None)).chain(steps.iter().map(of_step)).collect(),
+    };
     Config {
         created: image.created.and_then(to_rfc3339),
         author: image.author.clone(),
@@ -58,7 +67,7 @@ pub fn to_config(image: &Image, platform: &Platform, diff_ids: Vec<String>, step
         variant: platform.variant.clone(),
         config: image.config.clone(),
         diff_ids,
-        history: kept.filter(fits).unwrap_or_else(|| steps.iter().map(of_step).collect()),
+        history,
         extra,
     }
 }

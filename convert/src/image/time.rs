@@ -1,6 +1,6 @@
 //! Points in time as OCI documents write them: RFC 3339.
 
-use aurora_formats::model::Timestamp;
+pub use aurora_formats::model::Timestamp;
 
 /// Reads `2023-11-14T22:13:20.123456789+01:00`; `None` for anything else.
 pub fn parse_rfc3339(text: &str) -> Option<Timestamp> {

@@ -6,7 +6,7 @@ use aurora_engine::codec::{Codec, Compression};
 
 use super::{Selection, into_store, one_pipe, placement, read};
 use crate::image::smartos::SmartosOptions;
-use crate::lineage::{Layers, Loaded};
+use crate::lineage::{Base, Layers, Loaded};
 use crate::names::ImageName;
 use crate::sink::{self, Outcome, Target, WriteOptions, refuse_losses};
 use crate::source::imgapi::{self, Fetched};
@@ -131,10 +131,22 @@ pub(super) fn place_and_write(
         }
         Loaded::Volume(_) => {}
     }
+    write_placed(&loaded, dst, options, None, ctx)
+}
+
+/// What comes after placing. `upon` is what the first layer lies upon.
+pub(super) fn write_placed(
+    loaded: &Loaded,
+    dst: &ImageName,
+    options: &ConvertOptions,
+    upon: Option<Base>,
+    ctx: &Ctx<'_>,
+) -> Result<Converted> {
     if options.strict {
         refuse_losses(ctx)?;
     }
     let write = WriteOptions {
+        upon,
         share_layers: options.layers == Layers::Keep,
         compression: options.compression,
         platform: options.selection.platform.clone(),
@@ -146,7 +158,7 @@ pub(super) fn place_and_write(
         smartos: options.smartos.clone(),
     };
     ctx.progress.phase("writing");
-    let outcome = sink::write(&loaded, dst, &write, ctx)?;
+    let outcome = sink::write(loaded, dst, &write, ctx)?;
     Ok(Converted { outcome, losses: ctx.losses() })
 }
 

@@ -25,7 +25,7 @@ pub use diff::{Comparison, DiffOptions, Difference, diff};
 pub use inspect::{Inspection, LayerInfo, LossInfo, ManifestInfo, SnapshotInfo, inspect};
 pub use into_store::default_layers;
 pub use list::{LayerRow, ListRequest, Listing, list};
-pub use pack::{PackOptions, pack};
+pub use pack::{PackOptions, Settings, pack};
 pub(crate) use registry::registry_target;
 pub use registry::{Copied, CopyOptions, Moved, copy, get, login, logout, push, tags};
 pub use servers::{Answer, Found, ancestry, avail, channels, import, local_ancestry, ping, show};

@@ -2,26 +2,28 @@
 //! is a manifest to begin with, what is to be left out, and images upon others.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use aurora_engine::digest::{Algorithm, Hasher};
 use aurora_engine::fs;
-use aurora_formats::model::EntryPath;
+use aurora_formats::model::Timestamp;
 use aurora_formats::smartos::{Json, MAX_DOCUMENT, Manifest, Object};
 
-use super::convert::{check, place_and_write};
-use super::{ConvertOptions, Converted, origin, read};
+use super::convert::{check, write_placed};
+use super::{ConvertOptions, Converted, placement, read};
 use crate::image::Image;
 use crate::image::smartos::{Uuid, from_manifest};
-use crate::lineage::{Layers, Lineage, Loaded};
-use crate::names::{DatasetName, ImageName};
-use crate::sink::smartos::{Increment, write_increment};
-use crate::sink::{Target, WriteOptions, refuse_losses};
-use crate::source::dataset::{Dataset, TemporarySnapshot};
-use crate::tree::Tree;
-use crate::tree::exclude::{Pattern, exclude};
-use crate::tree::place::{self, Placement};
-use crate::{Ctx, Error, ErrorKind, Loss, LossKind, Result};
+use crate::lineage::{Layers, Loaded};
+use crate::names::ImageName;
+use crate::tree::exclude::Pattern;
+use crate::tree::owners::OwnerMap;
+use crate::{Ctx, Error, ErrorKind, Result};
+
+mod base;
+mod dates;
+mod exclude;
+mod increment;
+mod settings;
+
+pub use settings::Settings;
 
 /// What an incremental image has from its origin, where nothing else is said. (`docs/smartos-images.md` §2.)
 const INHERITED: &[&str] = &[
@@ -44,8 +46,18 @@ const INHERITED: &[&str] = &[
 pub struct PackOptions {
     /// As for any conversion. Its origins are, for an incremental image, the image to build upon.
     pub convert: ConvertOptions,
+    /// The image to make another upon: its layers stay as they are, and what the source changes is one more.
+    pub base: Option<ImageName>,
     /// A manifest to begin with.
     pub manifest: Option<PathBuf>,
+    /// An OCI image configuration to begin with.
+    pub config: Option<PathBuf>,
+    /// What the image is to say of itself.
+    pub settings: Settings,
+    /// How owners came to be what they are on this host: they are turned back.
+    pub owners: OwnerMap,
+    /// `SOURCE_DATE_EPOCH`: when the image is made, and the latest time of what it has of its own.
+    pub source_date: Option<Timestamp>,
     /// What is left out of the root file system.
     pub exclude: Vec<Pattern>,
     /// Only what changed since the image that the dataset is a clone of.
@@ -63,44 +75,93 @@ pub fn pack(src: &ImageName, dst: &ImageName, options: &PackOptions, ctx: &Ctx<'
                 "--incremental makes an image smartos:PATH of a clone, dataset:POOL/NAME",
             ));
         };
-        return increment(name, path, given, options, ctx).map_err(|e| e.in_image(src.to_string()));
+        return increment::increment(name, path, given, options, ctx)
+            .map_err(|e| e.in_image(src.to_string()));
     }
-    let plain = match src {
-        ImageName::Dir { .. }
-        | ImageName::Tar { .. }
-        | ImageName::Zfs { .. }
-        | ImageName::Dataset { .. }
-        | ImageName::Raw { .. }
-        | ImageName::Qcow2 { .. } => &options.convert,
-        _ => return Err(Error::usage(format!("an image already, and packed by `convert`: {src}"))),
-    };
-    let mut convert = plain.clone();
+    if !is_raw_material(src) {
+        return Err(Error::usage(format!("an image already, and packed by `convert`: {src}")));
+    }
+    if options.base.is_some() && !dst.is_oci() {
+        let text = "--base is for OCI images; of a clone, `pack -i` makes a SmartOS image upon another";
+        return Err(Error::usage(text).in_image(dst.to_string()));
+    }
+    let mut convert = options.convert.clone();
     let manifest = begin(given, None, &mut convert, dst)?;
     check(src, dst, &convert)?;
-    let mut loaded = read(src, &convert.selection, convert.layers, ctx)?;
+    let config = options.config.as_deref().map(settings::read_config).transpose()?;
+    let is_change = base::is_change(src, dst, &convert);
+    let layers = if is_change { Layers::Keep } else { convert.layers };
+    let (base_image, mut base) = base::read(options.base.as_ref(), &convert, ctx)?;
+    let mut loaded = read(src, &convert.selection, layers, ctx)?;
     let mut facts = Vec::new();
     match &mut loaded {
         Loaded::Filesystem(lineage) => {
+            let from = |e: Error| e.in_image(src.to_string());
+            if let Some(image) = config.or(base_image) {
+                lineage.image = image;
+            }
             if let Some(manifest) = &manifest {
                 describe(&mut lineage.image, manifest)?;
             }
-            let removed = leave_out(lineage, src, &options.exclude, ctx);
+            options.settings.apply(&mut lineage.image);
+            let removed = exclude::leave_out(lineage, base.as_mut(), src, &options.exclude, ctx);
             if !options.exclude.is_empty() {
                 facts.push(("excluded".to_owned(), removed.to_string()));
             }
+            placement::place(lineage, src, dst, convert.placement, ctx).map_err(from)?;
+            base::turn_owners_back(lineage, base.as_ref(), &options.owners, ctx).map_err(from)?;
+            if is_change {
+                base = Some(base::changes_of(lineage, base, ctx).map_err(from)?);
+            }
+            if let Some(latest) = options.source_date {
+                let count = dates::no_later_than(lineage, base.as_ref(), latest);
+                facts.push(("times set to SOURCE_DATE_EPOCH".to_owned(), count.to_string()));
+            }
+            if base.is_some() {
+                lineage.steps.iter_mut().for_each(|step| step.created_by = Some(CREATED_BY.to_owned()));
+            }
         }
         Loaded::Volume(volume) => {
-            if !options.exclude.is_empty() {
-                return Err(Error::usage("--exclude is for root file systems, and this is a disk"));
+            if let Some(option) = for_files_only(options) {
+                return Err(Error::usage(format!("{option} is for root file systems, and this is a disk")));
             }
             if let Some(manifest) = &manifest {
                 describe(&mut volume.image, manifest)?;
             }
+            volume.image.created = options.source_date.or(volume.image.created);
         }
     }
-    let mut converted = place_and_write(loaded, src, dst, &convert, ctx)?;
+    let mut converted = write_placed(&loaded, dst, &convert, base, ctx)?;
     converted.outcome.facts.extend(facts);
     Ok(converted)
+}
+
+/// What the history of an image says of a layer made here.
+const CREATED_BY: &str = "imageadm pack";
+
+/// Whether a name means what is no image yet.
+fn is_raw_material(src: &ImageName) -> bool {
+    matches!(
+        src,
+        ImageName::Dir { .. }
+            | ImageName::Tar { .. }
+            | ImageName::Zfs { .. }
+            | ImageName::Dataset { .. }
+            | ImageName::Raw { .. }
+            | ImageName::Qcow2 { .. }
+    )
+}
+
+/// The first option that means nothing for a disk.
+fn for_files_only(options: &PackOptions) -> Option<&'static str> {
+    let said = [
+        (!options.exclude.is_empty(), "--exclude"),
+        (options.base.is_some(), "--base"),
+        (options.config.is_some(), "--config"),
+        (options.settings != Settings::default(), "what an OCI config is to say (--env, --cmd, --label …)"),
+        (options.owners != OwnerMap::Same, "a map of owners"),
+    ];
+    said.into_iter().find(|(is_said, _)| *is_said).map(|(_, option)| option)
 }
 
 /// A manifest as people write them, without what the image will say itself.
@@ -187,119 +248,4 @@ fn describe(image: &mut Image, manifest: &Manifest) -> Result<()> {
     let created = said.created.or(image.created);
     *image = Image { created, ..said };
     Ok(())
-}
-
-/// Takes out what is excluded, and what lies beside `root/` of a zonepath: state of the zone, and its secrets. How
-/// many names the user has excluded.
-fn leave_out(lineage: &mut Lineage, src: &ImageName, patterns: &[Pattern], ctx: &Ctx<'_>) -> usize {
-    let is_zone =
-        src.is_zfs() && lineage.steps.last().is_some_and(|last| place::detect(&last.tree) == Placement::Root);
-    let top = if is_zone { EntryPath::root().join(b"root") } else { EntryPath::root() };
-    let (mut count, mut is_used) = (0, vec![false; patterns.len()]);
-    for step in &mut lineage.steps {
-        let mut tree = Tree::clone(&step.tree);
-        let (excluded, used) = exclude(&mut tree, &top, patterns);
-        count = excluded.len();
-        is_used.iter_mut().zip(used).for_each(|(is_used, used)| *is_used |= used);
-        let beside = if is_zone { take_beside(&mut tree, ctx) } else { Vec::new() };
-        if excluded.is_empty() && beside.is_empty() {
-            continue;
-        }
-        // Another tree is another image, and no snapshot that there was.
-        let mut hasher = Hasher::new(Algorithm::Sha256);
-        hasher.update(format!("aurora: left out of {}", step.chain_id).as_bytes());
-        for path in excluded.iter().chain(&beside) {
-            hasher.update(b"\0");
-            hasher.update(path.as_bytes());
-        }
-        (step.tree, step.chain_id, step.snapshot) = (Arc::new(tree), hasher.finish(), None);
-    }
-    for (pattern, _) in patterns.iter().zip(is_used).filter(|(_, is_used)| !is_used) {
-        let detail = format!("nothing is there to be excluded by {:?}", pattern.as_str());
-        ctx.lose(Loss { path: None, kind: LossKind::Oddity, detail });
-    }
-    count
-}
-
-fn take_beside(tree: &mut Tree, ctx: &Ctx<'_>) -> Vec<EntryPath> {
-    let names = tree.children(Tree::ROOT).into_iter().flat_map(|children| children.keys());
-    let beside: Vec<_> = names.filter(|name| ***name != *b"root").cloned().collect();
-    let mut removed = Vec::new();
-    for name in beside {
-        tree.unlink(Tree::ROOT, &name);
-        let path = EntryPath::root().join(&name);
-        let detail = "beside root/ of the zonepath, and left out".to_owned();
-        ctx.lose(Loss { path: Some(path.clone()), kind: LossKind::Oddity, detail });
-        removed.push(path);
-    }
-    removed
-}
-
-/// An image upon the one that a dataset is a clone of.
-fn increment(
-    name: &DatasetName,
-    path: &Path,
-    given: Option<Object>,
-    options: &PackOptions,
-    ctx: &Ctx<'_>,
-) -> Result<Converted> {
-    ctx.progress.phase("reading dataset");
-    if options.convert.layers == Layers::Keep {
-        return Err(Error::usage("an incremental image is one image; leave out --layers keep"));
-    }
-    let dataset = Dataset::open(name.dataset(), ctx)?;
-    dataset.tell_children(ctx);
-    if dataset.is_volume() {
-        let text = "incremental images of volumes; pack it whole, without --incremental".to_owned();
-        return Err(ErrorKind::Unsupported(text).into());
-    }
-    let mut convert = options.convert.clone();
-    let origin = origin::find(name, &dataset, &convert.selection.origins, ctx)?;
-    if let Some(limit) = options.max_origin_depth
-        && origin::depth(&origin, ctx)? > limit
-    {
-        return Err(
-            ErrorKind::Limit { what: "images below an incremental one (--max-origin-depth)", limit }.into()
-        );
-    }
-    let dst = ImageName::Smartos { path: path.to_owned() };
-    convert.selection.origins.clear();
-    let manifest = begin(given, origin.manifest.as_ref(), &mut convert, &dst)?;
-    check(&ImageName::Dataset { name: name.clone() }, &dst, &convert)?;
-    let mut image = Image::default();
-    if let Some(manifest) = &manifest {
-        describe(&mut image, manifest)?;
-    }
-    if convert.selection.platform.is_some() {
-        image.platform = convert.selection.platform.clone();
-    }
-    let temporary = match name.snapshot() {
-        None => Some(TemporarySnapshot::take(name.dataset(), ctx)?),
-        Some(_) => None,
-    };
-    let snapshot = match (name.snapshot(), &temporary) {
-        (None, Some(temporary)) => Dataset::open(name.dataset(), ctx)?.snapshot(&temporary.name)?.clone(),
-        (snapshot, _) => dataset.snapshot(snapshot.unwrap_or_default())?.clone(),
-    };
-    if convert.strict {
-        refuse_losses(ctx)?;
-    }
-    let increment =
-        Increment { image: &image, origin: origin.uuid, from_guid: origin.guid, to_guid: snapshot.guid };
-    let write = WriteOptions {
-        compression: convert.compression,
-        strict: convert.strict,
-        smartos: convert.smartos,
-        ..WriteOptions::default()
-    };
-    if Target::HOST != Target::Illumos {
-        let detail =
-            "the stream is this system's own: extended attributes may be kept where illumos has none"
-                .to_owned();
-        ctx.lose(Loss { path: None, kind: LossKind::Oddity, detail });
-    }
-    let open = || Ok(ctx.zfs().send(Some(&origin.snapshot), &snapshot.name)?);
-    let outcome = write_increment(&increment, open, path, &write, ctx)?;
-    drop(temporary);
-    Ok(Converted { outcome, losses: ctx.losses() })
 }

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use aurora_engine::digest::Digest;
-
 use super::{Converted, Selection, one_pipe, placement, read};
 use crate::lineage::{Layers, Loaded};
 use crate::names::ImageName;
@@ -43,9 +41,7 @@ pub fn unpack(src: &ImageName, dst: &ImageName, options: &UnpackOptions, ctx: &C
     for step in &mut lineage.steps {
         options.owners.apply(Arc::make_mut(&mut step.tree), ctx).map_err(from)?;
         if options.owners != OwnerMap::Same {
-            // Another tree is another image, and no snapshot that there was.
-            let text = format!("aurora: owners {:?} of {}", options.owners, step.chain_id);
-            (step.chain_id, step.snapshot) = (Digest::sha256(text.as_bytes()), None);
+            step.become_other(format_args!("owners {:?}", options.owners));
         }
     }
     if options.strict {

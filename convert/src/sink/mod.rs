@@ -14,7 +14,7 @@ pub use aurora_engine::codec::{Codec, Compression};
 
 use crate::image::Platform;
 use crate::image::smartos::SmartosOptions;
-use crate::lineage::Loaded;
+use crate::lineage::{Base, Loaded};
 use crate::names::ImageName;
 use crate::{Ctx, Error, ErrorKind, Result};
 
@@ -33,6 +33,8 @@ pub struct WriteOptions {
     pub force: bool,
     /// A loss is an error.
     pub strict: bool,
+    /// What the first layer lies upon: of OCI images.
+    pub upon: Option<Base>,
     /// What the manifest of a SmartOS image is to say.
     pub smartos: SmartosOptions,
 }

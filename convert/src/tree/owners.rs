@@ -75,6 +75,35 @@ impl OwnerMap {
         Ok(())
     }
 
+    /// Turns what [`OwnerMap::apply`] did to a tree round. Of a tree where all was one user's, each name is again as `base`
+    /// has it, and root's where it has none.
+    pub fn turn_back(&self, tree: &mut Tree, base: Option<&Tree>, ctx: &Ctx<'_>) -> Result<()> {
+        let turned = |ranges: &[IdRange]| -> Vec<IdRange> {
+            ranges.iter().map(|r| IdRange { image: r.host, host: r.image, size: r.size }).collect()
+        };
+        let caller = match self {
+            Self::Same => return Ok(()),
+            Self::Ranges { users, groups } => {
+                return Self::Ranges { users: turned(users), groups: turned(groups) }.apply(tree, ctx);
+            }
+            Self::All(uid, _) => *uid,
+        };
+        let mut done = vec![false; tree.inode_count()];
+        for (path, id) in tree.walk() {
+            if std::mem::replace(&mut done[id.0 as usize], true) {
+                continue;
+            }
+            let owner = tree.inode(id).meta.owner;
+            let of_base = base.and_then(|base| Some(base.inode(base.lookup(&path)?).meta.owner));
+            if owner.uid != caller {
+                let detail = format!("{}:{}: all is root's", owner.uid, owner.gid);
+                ctx.lose(Loss { path: Some(path.clone()), kind: LossKind::Owner, detail });
+            }
+            tree.inode_mut(id).meta.owner = of_base.unwrap_or_default();
+        }
+        Ok(())
+    }
+
     fn map(&self, owner: Owner, path: &EntryPath, ctx: &Ctx<'_>) -> Result<Owner> {
         match self {
             Self::Same => Ok(owner),
@@ -141,6 +170,28 @@ mod tests {
         for text in ["", "1", "1:2:0", "1:2:3:4", "a:b", "1:-1", "1:4294967295", "4294967000:0:300"] {
             assert!(text.parse::<IdRange>().is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn owners_are_turned_back() {
+        let tree = |a: (u32, u32), b: (u32, u32)| {
+            let mut tree = Tree::new(owned(a.0, a.1));
+            let fifo = tree.add(owned(b.0, b.1), Kind::Fifo);
+            tree.link(Tree::ROOT, b"f", fifo);
+            tree
+        };
+        let cancel = Cancel::default();
+        let turned = |map: &OwnerMap, mut tree: Tree, base: Option<&Tree>| {
+            let ctx = Ctx::new(Options::new(std::env::temp_dir()), &NoProgress, &cancel);
+            map.turn_back(&mut tree, base, &ctx).unwrap();
+            let owners: Vec<_> = tree.walk().iter().map(|(_, id)| tree.inode(*id).meta.owner.uid).collect();
+            (owners, ctx.losses().len())
+        };
+        let ranges = OwnerMap::Ranges { users: vec!["0:1000:10".parse().unwrap()], groups: Vec::new() };
+        assert_eq!(turned(&ranges, tree((1000, 0), (1003, 0)), None), (vec![0, 3], 0));
+        let base = tree((5, 5), (6, 6));
+        assert_eq!(turned(&OwnerMap::All(7, 7), tree((7, 7), (7, 9)), Some(&base)), (vec![5, 6], 0));
+        assert_eq!(turned(&OwnerMap::All(7, 7), tree((7, 7), (8, 7)), None), (vec![0, 0], 1));
     }
 
     #[test]

@@ -14,8 +14,9 @@ use crate::ctx::Counter;
 use crate::image::oci;
 use crate::lineage::Step;
 use crate::sink::{Outcome, tar};
-use crate::source::oci::to_annotations;
-use crate::{Ctx, Error, Result, tree};
+use crate::source::oci::{BaseLayer, to_annotations};
+use crate::tree::{self, Tree};
+use crate::{Ctx, Error, ErrorKind, Result};
 
 /// An image whose blobs are all stored.
 pub(super) struct Built {
@@ -35,17 +36,31 @@ const BUFFER: usize = 256 << 10;
 /// Writes all blobs of an image.
 pub(super) fn build(request: &Request<'_>, store: &mut Store<'_>, ctx: &Ctx<'_>) -> Result<Built> {
     let steps = &request.lineage.steps;
+    let base = request.options.upon.as_ref();
+    let below = base.map_or(0, |base| base.layers.len());
+    let count = below + steps.len();
     let (mut layers, mut diff_ids, mut facts) = (Vec::new(), Vec::new(), Vec::new());
+    for (n, layer) in base.iter().flat_map(|base| &base.layers).enumerate() {
+        ctx.check()?;
+        ctx.progress.phase("layers");
+        let descriptor = base_layer(layer, store, ctx)
+            .map_err(|e| ctx.check().err().unwrap_or(e))
+            .map_err(|e| e.in_layer(n + 1, count, layer.name().to_owned()))?;
+        tell(&mut facts, n, &descriptor, layer.decoded().0);
+        layers.push(descriptor);
+        diff_ids.push(layer.decoded().0.to_string());
+    }
     for (n, step) in steps.iter().enumerate() {
         ctx.check()?;
         ctx.progress.phase("layers");
-        let below = n.checked_sub(1).and_then(|n| steps.get(n));
-        let (descriptor, diff_id) = layer(request, below, step, store, ctx)
+        let under = match n.checked_sub(1) {
+            Some(n) => Some(&*steps[n].tree),
+            None => base.map(|base| &*base.tree),
+        };
+        let (descriptor, diff_id) = layer(request, under, step, store, ctx)
             .map_err(|e| ctx.check().err().unwrap_or(e))
-            .map_err(|e| e.in_layer(n + 1, steps.len(), step.chain_id.to_string()))?;
-        facts.push((format!("layer {} digest", n + 1), descriptor.digest.clone()));
-        facts.push((format!("layer {} size", n + 1), descriptor.size.to_string()));
-        facts.push((format!("layer {} diffID", n + 1), diff_id.to_string()));
+            .map_err(|e| e.in_layer(below + n + 1, count, step.chain_id.to_string()))?;
+        tell(&mut facts, below + n, &descriptor, &diff_id);
         layers.push(descriptor);
         diff_ids.push(diff_id.to_string());
     }
@@ -78,10 +93,56 @@ pub(super) fn build(request: &Request<'_>, store: &mut Store<'_>, ctx: &Ctx<'_>)
     Ok(Built { manifest: descriptor, config: config_digest, layers, outcome: Outcome { facts: head } })
 }
 
+/// For people, what a layer is, counted from 0.
+fn tell(facts: &mut Vec<(String, String)>, n: usize, descriptor: &Descriptor, diff_id: &Digest) {
+    let n = n + 1;
+    facts.push((format!("layer {n} digest"), descriptor.digest.clone()));
+    facts.push((format!("layer {n} size"), descriptor.size.to_string()));
+    facts.push((format!("layer {n} diffID"), diff_id.to_string()));
+}
+
+/// Takes a layer over with the bytes it has; its descriptor.
+fn base_layer(layer: &BaseLayer, store: &mut Store<'_>, ctx: &Ctx<'_>) -> Result<Descriptor> {
+    let failed = |e| Error::io("layer", e);
+    let codec = layer.codec()?;
+    let media_type = match codec {
+        Codec::None | Codec::Gzip | Codec::Zstd => media_type(codec),
+        other => {
+            let text =
+                format!("a layer of the base is packed with {other}; OCI images have gzip, zstd or none");
+            return Err(ErrorKind::Unsupported(text).into());
+        }
+    };
+    let hashed = HashingWriter::new(Counted { inner: store.begin(ctx)?, ctx }, Algorithm::Sha256);
+    let mut out = BufWriter::with_capacity(BUFFER, hashed);
+    io::copy(&mut layer.open(), &mut out).map_err(failed)?;
+    let (pending, digest, size) = out.into_inner().map_err(|e| failed(e.into_error()))?.finish();
+    store.finish(pending.inner, &digest, size)?;
+    let (decoded_digest, decoded_size) = layer.decoded();
+    let facts = BlobFacts {
+        size,
+        codec: codec.name().to_owned(),
+        decoded_digest: decoded_digest.to_string(),
+        decoded_size,
+    };
+    store.note(&digest, &facts)?;
+    let mut descriptor = Descriptor::new(media_type, digest.to_string(), size);
+    descriptor.annotations = layer.annotations().clone();
+    Ok(descriptor)
+}
+
+fn media_type(codec: Codec) -> &'static str {
+    match codec {
+        Codec::None => media::LAYER,
+        Codec::Zstd => media::LAYER_ZSTD,
+        _ => media::LAYER_GZIP,
+    }
+}
+
 /// Writes one layer; its descriptor and diffID.
 fn layer(
     request: &Request<'_>,
-    below: Option<&Step>,
+    below: Option<&Tree>,
     step: &Step,
     store: &mut Store<'_>,
     ctx: &Ctx<'_>,
@@ -94,7 +155,7 @@ fn layer(
     match below {
         None => tar::write_layer(&step.tree, &mut out, ctx)?,
         Some(below) => {
-            let diff = tree::diff(&below.tree, &step.tree).map_err(failed)?;
+            let diff = tree::diff(below, &step.tree).map_err(failed)?;
             tar::write_diff(&diff, &step.tree, &mut out, ctx)?;
         }
     }
@@ -109,12 +170,7 @@ fn layer(
         decoded_size: plain_size,
     };
     store.note(&digest, &facts)?;
-    let media_type = match request.compression.codec {
-        Codec::None => media::LAYER,
-        Codec::Zstd => media::LAYER_ZSTD,
-        _ => media::LAYER_GZIP,
-    };
-    let mut descriptor = Descriptor::new(media_type, digest.to_string(), size);
+    let mut descriptor = Descriptor::new(media_type(request.compression.codec), digest.to_string(), size);
     if let Some(snapshot) = &step.snapshot {
         descriptor.annotations = to_annotations(snapshot);
     }

@@ -13,9 +13,12 @@ mod store;
 mod survey;
 mod verify;
 
+use std::io::Read;
 use std::sync::Arc;
 
-use aurora_engine::digest::Digest;
+use aurora_engine::codec::Codec;
+use aurora_engine::digest::{Digest, VerifyingReader};
+use aurora_formats::oci::Annotations;
 use aurora_formats::oci::chain::chain_text;
 
 pub(crate) use copy::{copy, manifest_of};
@@ -24,8 +27,8 @@ pub use snapshot::{SNAPSHOT_CREATION_TIME, SNAPSHOT_GUID, SNAPSHOT_NAME};
 pub use survey::{ImageSurvey, LayerSurvey, Survey, survey, survey_one};
 pub use verify::{Finding, Verification, verify};
 
-use crate::image::{oci, time};
-use crate::lineage::{Layers, Lineage, Loaded, Step};
+use crate::image::{Image, Platform, oci, time};
+use crate::lineage::{Base, Layers, Lineage, Loaded, Step};
 use crate::names::ImageName;
 use crate::source::ReadOptions;
 use crate::tree::{self, Tree};
@@ -39,6 +42,60 @@ pub fn read(name: &ImageName, options: &ReadOptions, ctx: &Ctx<'_>) -> Result<Lo
     if !options.origins.is_empty() {
         return Err(Error::usage("an OCI image is whole: it has no origin"));
     }
+    Ok(Loaded::Filesystem(read_lineage(name, options, ctx)?.0))
+}
+
+/// Reads an image that another is to be made upon: what it says of itself, and its layers as they are.
+pub(crate) fn read_base(
+    name: &ImageName,
+    platform: Option<&Platform>,
+    ctx: &Ctx<'_>,
+) -> Result<(Image, Base)> {
+    let options = ReadOptions { platform: platform.cloned(), ..ReadOptions::default() };
+    let (lineage, layers) = read_lineage(name, &options, ctx)?;
+    let tree = lineage.steps.last().expect("a lineage is never empty").tree.clone();
+    Ok((lineage.image, Base { tree, layers }))
+}
+
+/// A layer that was read and goes into another image.
+#[derive(Clone)]
+pub(crate) struct BaseLayer {
+    layer: Layer,
+    decoded_size: u64,
+}
+
+impl BaseLayer {
+    /// What errors call it.
+    pub(crate) fn name(&self) -> &str {
+        &self.layer.name
+    }
+
+    /// How it is packed, by its content.
+    pub(crate) fn codec(&self) -> Result<Codec> {
+        survey::content_of(&self.layer)
+    }
+
+    /// Its stored bytes, which are compared with what they were promised to be.
+    pub(crate) fn open(&self) -> Box<dyn Read> {
+        let body = BodyReader::new(self.layer.body.clone());
+        match &self.layer.promise {
+            Some((digest, size)) => Box::new(VerifyingReader::new(body, digest.clone(), *size)),
+            None => Box::new(body),
+        }
+    }
+
+    /// Digest and size of what it unpacks to.
+    pub(crate) fn decoded(&self) -> (&Digest, u64) {
+        (&self.layer.diff_id, self.decoded_size)
+    }
+
+    /// What the descriptor says besides.
+    pub(crate) fn annotations(&self) -> &Annotations {
+        &self.layer.annotations
+    }
+}
+
+fn read_lineage(name: &ImageName, options: &ReadOptions, ctx: &Ctx<'_>) -> Result<(Lineage, Vec<BaseLayer>)> {
     let store = Store::open(name, ctx)?;
     let picked = store.pick(reference(name), options)?;
     let layers = store.layers(&picked)?;
@@ -49,6 +106,7 @@ pub fn read(name: &ImageName, options: &ReadOptions, ctx: &Ctx<'_>) -> Result<Lo
         store.note(layer, taken.bytes);
     }
     ctx.progress.phase("tree");
+    let decoded_sizes: Vec<u64> = ingested.iter().map(|taken| taken.bytes).collect();
     let mut changes = ingested.into_iter();
     let history = picked.config.layer_history();
     let (mut tree, mut chain) = (None, None);
@@ -79,7 +137,8 @@ pub fn read(name: &ImageName, options: &ReadOptions, ctx: &Ctx<'_>) -> Result<Lo
     }
     let mut image = image(&picked, ctx);
     image.layers = layers.iter().map(|layer| layer.name.clone()).collect();
-    Ok(Loaded::Filesystem(Lineage { image, steps }))
+    let whole = |(layer, decoded_size)| BaseLayer { layer, decoded_size };
+    Ok((Lineage { image, steps }, layers.into_iter().zip(decoded_sizes).map(whole).collect()))
 }
 
 /// What the name says behind the file.
@@ -111,7 +170,7 @@ fn empty_step() -> Step {
     }
 }
 
-fn image(picked: &Picked, ctx: &Ctx<'_>) -> crate::image::Image {
+fn image(picked: &Picked, ctx: &Ctx<'_>) -> Image {
     let odd = |detail: String| ctx.lose(Loss { path: None, kind: LossKind::Oddity, detail });
     if let Some(text) = &picked.config.created
         && time::parse_rfc3339(text).is_none()

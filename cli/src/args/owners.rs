@@ -1,0 +1,31 @@
+//! Owners that are others on this host.
+
+use aurora_convert::tree::owners::{IdRange, OwnerMap};
+use clap::Args;
+
+/// Owners of an image and of this host.
+#[derive(Debug, Args)]
+pub(crate) struct Owners {
+    /// Users that are others on this host; given once for each range
+    #[arg(long = "uid-map", value_name = "IMAGE:HOST[:SIZE]")]
+    users: Vec<IdRange>,
+    /// Groups that are others on this host; given once for each range
+    #[arg(long = "gid-map", value_name = "IMAGE:HOST[:SIZE]")]
+    groups: Vec<IdRange>,
+    /// All is the caller's, who stands for root
+    #[arg(long, conflicts_with_all = ["users", "groups"])]
+    rootless: bool,
+}
+
+impl Owners {
+    pub(crate) fn map(&self) -> OwnerMap {
+        match (self.rootless, self.users.is_empty() && self.groups.is_empty()) {
+            (true, _) => {
+                let (uid, gid) = (rustix::process::geteuid(), rustix::process::getegid());
+                OwnerMap::All(uid.as_raw(), gid.as_raw())
+            }
+            (false, true) => OwnerMap::Same,
+            (false, false) => OwnerMap::Ranges { users: self.users.clone(), groups: self.groups.clone() },
+        }
+    }
+}
