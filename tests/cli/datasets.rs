@@ -212,7 +212,7 @@ fn what_is_written_has_its_name_when_it_is_whole() {
         let first = [
             format!("{LIST} tank/new"),
             format!("{LIST} tank/new-partial-TEMP"),
-            "receive -u tank/new-partial-TEMP".into(),
+            "receive -s -u tank/new-partial-TEMP".into(),
         ];
         first.into_iter().chain(more.iter().map(|&s| s.to_owned())).collect()
     };

@@ -1,22 +1,15 @@
 //! Writes datasets of this host: our stream into `zfs receive`, under a temporary name beside the final one, which the
 //! dataset gets when it is whole. It is not mounted.
 
-mod shared;
-
-use std::io::{self, BufWriter, Write};
-
-use aurora_engine::host::{Input, temporary_name};
+mod chain;
+mod partial;
 
 use crate::lineage::Loaded;
 use crate::names::DatasetName;
 use crate::sink::{Outcome, WriteOptions, zfs};
 use crate::source::dataset::is_absent;
-use crate::{Ctx, Error, ErrorKind, Loss, LossKind, Result};
-
-/// Bytes gathered before they are written.
-const BUFFER: usize = 256 << 10;
-/// In the names of datasets that are being received.
-const PARTIAL: &str = "-partial-";
+use crate::{Ctx, Error, ErrorKind, Result};
+use partial::Partial;
 
 /// Writes an image as a dataset that is not there yet; every step of it becomes a snapshot.
 pub fn write(loaded: &Loaded, name: &DatasetName, options: &WriteOptions, ctx: &Ctx<'_>) -> Result<Outcome> {
@@ -28,8 +21,8 @@ pub fn write(loaded: &Loaded, name: &DatasetName, options: &WriteOptions, ctx: &
         return Err(ErrorKind::Exists(format!("dataset:{dataset}")).into());
     }
     let mut outcome = match loaded {
-        Loaded::Filesystem(lineage) if options.share_layers => shared::write(lineage, dataset, options, ctx)?,
-        _ => {
+        Loaded::Filesystem(lineage) => chain::write(lineage, dataset, options, ctx)?,
+        Loaded::Volume(_) => {
             let mut partial = Partial::new(dataset, ctx)?;
             let outcome = partial.receive(None, |writer| {
                 let outcome = zfs::write_over(loaded, options.target, writer, "zfs receive", ctx)?;
@@ -56,85 +49,6 @@ fn is_there(dataset: &str, ctx: &Ctx<'_>) -> Result<bool> {
     }
 }
 
-/// A dataset being received. Its name has this process's number in it, so that what is destroyed is our own.
-struct Partial<'a> {
-    name: String,
-    input: Option<Box<dyn Input>>,
-    /// Whether there may be something to destroy.
-    is_begun: bool,
-    bytes: u64,
-    ctx: &'a Ctx<'a>,
-}
-
-impl<'a> Partial<'a> {
-    fn new(dataset: &str, ctx: &'a Ctx<'_>) -> Result<Self> {
-        let mut name = format!("{dataset}{PARTIAL}{}", temporary_name());
-        // Left by a process of the same number that was killed.
-        while is_there(&name, ctx)? {
-            name = format!("{dataset}{PARTIAL}{}", temporary_name());
-        }
-        Ok(Self { name, input: None, is_begun: false, bytes: 0, ctx })
-    }
-
-    /// Receives one stream: a whole one, or an increment upon an origin, or upon what was received last.
-    fn receive<T>(
-        &mut self,
-        origin: Option<&str>,
-        write: impl FnOnce(&mut dyn Write) -> Result<T>,
-    ) -> Result<T> {
-        self.input = Some(self.ctx.zfs().receive(&self.name, origin)?);
-        self.is_begun = true;
-        let mut buffered = BufWriter::with_capacity(BUFFER, &mut *self);
-        let done = write(&mut buffered)?;
-        buffered.flush().map_err(|e| Error::io("zfs receive", e))?;
-        drop(buffered);
-        if let Some(input) = self.input.take() {
-            input.finish()?;
-        }
-        Ok(done)
-    }
-
-    /// All was received: gives it its name.
-    fn commit(mut self, dataset: &str) -> Result<()> {
-        self.ctx.zfs().rename(&self.name, dataset)?;
-        self.is_begun = false;
-        Ok(())
-    }
-
-    fn destroy(&self) {
-        match self.ctx.zfs().destroy_tree(&self.name) {
-            Err(e) if !is_absent(&e) => {
-                let detail = format!("the unfinished dataset {} is still there: {e}", self.name);
-                self.ctx.lose(Loss { path: None, kind: LossKind::Oddity, detail });
-            }
-            _ => {}
-        }
-    }
-}
-
-impl Write for Partial<'_> {
-    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        let Some(input) = &mut self.input else { return Err(io::ErrorKind::BrokenPipe.into()) };
-        let written = input.write(buf)?;
-        self.bytes += written as u64;
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.input.as_mut().map_or(Ok(()), |input| input.flush())
-    }
-}
-
-impl Drop for Partial<'_> {
-    fn drop(&mut self) {
-        // `zfs receive` is ended first, or it would hold what it has made.
-        drop(self.input.take());
-        if self.is_begun {
-            self.destroy();
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -148,6 +62,7 @@ mod tests {
     use crate::lineage::{Lineage, Step};
     use crate::tree::Tree;
     use crate::{Cancel, NoProgress, Options};
+    use crate::{Loss, LossKind};
 
     /// A pool that has `tank/there`; `fails` is the beginning of a command.
     fn host(fails: &'static str) -> Recorded {
@@ -182,8 +97,9 @@ mod tests {
 
     #[test]
     fn a_dataset_is_whole_or_destroyed() {
-        let (receive, rename) = ("zfs receive -u tank/x-partial-", "zfs rename tank/x-partial- tank/x");
-        let (destroy, killed) = ("zfs destroy -r tank/x-partial-", "killed: zfs receive -u tank/x-partial-");
+        let (receive, rename) = ("zfs receive -s -u tank/x-partial-", "zfs rename tank/x-partial- tank/x");
+        let (destroy, killed) =
+            ("zfs destroy -r tank/x-partial-", "killed: zfs receive -s -u tank/x-partial-");
         let all = host("");
         let outcome = run(&all, "tank/x", false).unwrap();
         assert!(outcome.facts.contains(&("snapshot".into(), "tank/x@final".into())), "{:?}", outcome.facts);

@@ -170,7 +170,7 @@ mod tests {
             let failure = (!fails.is_empty() && line.starts_with(fails)).then(|| "injected".to_owned());
             let half = output.len() / 2;
             let output = if failure.is_some() { output[..half].to_vec() } else { output };
-            Answer { output, failure }
+            Answer { output, failure, ..Answer::default() }
         })
     }
 

@@ -84,6 +84,11 @@ impl CommandError {
         matches!(self, Self::Failed { stderr, .. } if stderr.contains(text))
     }
 
+    /// Whether it did not end by itself.
+    pub fn was_killed(&self) -> bool {
+        matches!(self, Self::Failed { status, .. } if status.starts_with("signal"))
+    }
+
     /// As the error of a stream.
     pub(super) fn into_io(self) -> io::Error {
         io::Error::other(self)

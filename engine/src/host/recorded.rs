@@ -13,17 +13,24 @@ pub struct Answer {
     pub output: Vec<u8>,
     /// What it says on standard error before it ends with status 1.
     pub failure: Option<String>,
+    /// Whether it is killed instead, and says this before.
+    pub is_killed: bool,
 }
 
 impl Answer {
     /// Prints and ends well.
     pub fn output(output: impl Into<Vec<u8>>) -> Self {
-        Self { output: output.into(), failure: None }
+        Self { output: output.into(), ..Self::default() }
     }
 
     /// Fails.
     pub fn failure(stderr: &str) -> Self {
-        Self { output: Vec::new(), failure: Some(stderr.to_owned()) }
+        Self { failure: Some(stderr.to_owned()), ..Self::default() }
+    }
+
+    /// Is killed.
+    pub fn killed() -> Self {
+        Self { is_killed: true, ..Self::failure("") }
     }
 }
 
@@ -69,16 +76,16 @@ impl Recorded {
     }
 }
 
-fn ended(line: &CommandLine, failure: Option<&str>) -> Result<(), CommandError> {
-    let Some(stderr) = failure else { return Ok(()) };
-    let (status, stderr) = ("exit status: 1".to_owned(), stderr.to_owned());
-    Err(CommandError::Failed { line: line.clone(), status, stderr })
+fn ended(line: &CommandLine, answer: &Answer) -> Result<(), CommandError> {
+    let Some(stderr) = answer.failure.clone() else { return Ok(()) };
+    let status = if answer.is_killed { "signal: 9 (SIGKILL)" } else { "exit status: 1" };
+    Err(CommandError::Failed { line: line.clone(), status: status.to_owned(), stderr })
 }
 
 impl Programs for Recorded {
     fn run(&self, line: &CommandLine) -> Result<Vec<u8>, CommandError> {
         let answer = self.asked(line);
-        ended(line, answer.failure.as_deref()).map(|()| answer.output)
+        ended(line, &answer).map(|()| answer.output)
     }
 
     fn ask(&self, line: &CommandLine, input: &[u8]) -> Result<Vec<u8>, CommandError> {
@@ -93,7 +100,7 @@ impl Programs for Recorded {
 
     fn write(&self, line: &CommandLine) -> Result<Box<dyn Input>, CommandError> {
         let answer = self.asked(line);
-        Ok(Box::new(Taken { line: line.clone(), failure: answer.failure, is_over: false, to: self.clone() }))
+        Ok(Box::new(Taken { line: line.clone(), answer, is_over: false, to: self.clone() }))
     }
 }
 
@@ -113,7 +120,7 @@ impl Read for Played {
         self.at += n;
         if n == 0 && !buf.is_empty() {
             self.is_over = true;
-            ended(&self.line, self.answer.failure.as_deref()).map_err(CommandError::into_io)?;
+            ended(&self.line, &self.answer).map_err(CommandError::into_io)?;
         }
         Ok(n)
     }
@@ -129,7 +136,7 @@ impl Drop for Played {
 
 struct Taken {
     line: CommandLine,
-    failure: Option<String>,
+    answer: Answer,
     is_over: bool,
     to: Recorded,
 }
@@ -148,7 +155,7 @@ impl Write for Taken {
 impl Input for Taken {
     fn finish(mut self: Box<Self>) -> Result<(), CommandError> {
         self.is_over = true;
-        ended(&self.line, self.failure.as_deref())
+        ended(&self.line, &self.answer)
     }
 }
 

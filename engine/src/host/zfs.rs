@@ -99,14 +99,34 @@ impl<'a> Zfs<'a> {
     }
 
     /// Takes a stream, and does not mount the dataset: a whole one or, with the snapshot it goes on from as origin, an
-    /// increment for a dataset that is not there yet; without, an increment for one that is.
-    pub fn receive(self, dataset: &str, origin: Option<&str>) -> Result<Box<dyn Input>, CommandError> {
-        match origin {
-            None => self.0.write(&line(&["receive", "-u", dataset])),
-            Some(origin) => {
-                self.0.write(&line(&["receive", "-u", "-o", &format!("origin={origin}"), dataset]))
-            }
-        }
+    /// increment for a dataset that is not there yet; without, an increment for one that is. What was received of a
+    /// stream that ends too early is kept where it is to be gone on with.
+    pub fn receive(
+        self,
+        dataset: &str,
+        origin: Option<&str>,
+        keep: bool,
+    ) -> Result<Box<dyn Input>, CommandError> {
+        let origin = origin.map(|origin| format!("origin={origin}"));
+        let mut args = vec!["receive"];
+        args.extend(keep.then_some("-s"));
+        args.push("-u");
+        args.extend(origin.iter().flat_map(|origin| ["-o", origin]));
+        args.push(dataset);
+        self.0.write(&line(&args))
+    }
+
+    /// Gives up what was kept of a stream that ended too early.
+    pub fn abort_receive(self, dataset: &str) -> Result<(), CommandError> {
+        self.run(&["receive", "-A", dataset])
+    }
+
+    /// The token of a stream that ended too early, if what was received of it was kept.
+    pub fn resume_token(self, dataset: &str) -> Result<Option<String>, CommandError> {
+        let printed =
+            self.0.run(&line(&["get", "-H", "-p", "-o", "value", "receive_resume_token", dataset]))?;
+        let token = String::from_utf8_lossy(&printed).trim().to_owned();
+        Ok((token != "-" && !token.is_empty()).then_some(token))
     }
 
     /// All snapshots of a dataset and of what is below it, with their guids and a property of the user's.
@@ -199,6 +219,8 @@ mod tests {
             "zfs unmount t/c" => Answer::failure("cannot unmount 't/c': not currently mounted"),
             "zfs unmount t/d" => Answer::failure("busy"),
             "zfs send -i t/x@final t/a@s" => Answer::output("stream"),
+            "zfs get -H -p -o value receive_resume_token t/new" => Answer::output("1-a\n"),
+            "zfs get -H -p -o value receive_resume_token t/b" => Answer::output("-\n"),
             "zfs rename t/a t/b" => Answer::failure("no"),
             _ => Answer::default(),
         });
@@ -219,10 +241,13 @@ mod tests {
         zfs.send(Some("t/x@final"), "t/a@s").unwrap().read_to_end(&mut got).unwrap();
         assert_eq!(got, b"stream");
         drop(zfs.send(None, "t/a@s").unwrap());
-        let mut input = zfs.receive("t/new", None).unwrap();
+        let mut input = zfs.receive("t/new", None, false).unwrap();
         input.write_all(b"bytes").unwrap();
         input.finish().unwrap();
-        zfs.receive("t/new", Some("t/a@s")).unwrap().finish().unwrap();
+        zfs.receive("t/new", Some("t/a@s"), true).unwrap().finish().unwrap();
+        assert_eq!(zfs.resume_token("t/new").unwrap().as_deref(), Some("1-a"));
+        assert_eq!(zfs.resume_token("t/b").unwrap(), None);
+        zfs.abort_receive("t/new").unwrap();
         let marked = zfs.marked("t", "a:b").unwrap();
         let marks: Vec<_> = marked.iter().map(|m| (m.name.as_str(), m.guid, m.mark.as_deref())).collect();
         assert_eq!(marks, [("t@a", 1, Some("x")), ("t/b@c", 2, None)]);
@@ -241,7 +266,10 @@ mod tests {
                 "zfs send t/a@s",
                 "killed: zfs send t/a@s",
                 "zfs receive -u t/new",
-                "zfs receive -u -o origin=t/a@s t/new",
+                "zfs receive -s -u -o origin=t/a@s t/new",
+                "zfs get -H -p -o value receive_resume_token t/new",
+                "zfs get -H -p -o value receive_resume_token t/b",
+                "zfs receive -A t/new",
                 "zfs list -H -p -r -t snapshot -o name,guid,a:b t",
                 "zfs clone t/a@s t/c",
                 "zfs unmount t/c",

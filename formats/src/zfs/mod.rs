@@ -8,6 +8,7 @@ pub mod format;
 pub mod nvlist;
 pub mod parse;
 pub mod record;
+pub mod resume;
 pub mod sa;
 pub mod zap;
 pub mod znode;

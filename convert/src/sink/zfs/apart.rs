@@ -4,6 +4,7 @@
 use std::io::Write;
 
 use aurora_formats::zfs::format::begin_flag;
+use aurora_formats::zfs::resume::ResumePoint;
 
 use super::identity::{self, Identity};
 use super::incremental::{self, FLAGS, State};
@@ -30,20 +31,24 @@ pub(crate) fn write_apart(
 ) -> Result<()> {
     target::check_steps(lineage, target, ctx)?;
     let identities = identity::of_apart(lineage, names);
-    let form = Form { target, shared: 0, apart: true };
+    let form = Form { target, shared: 0, there: 0, resume: None, apart: true };
     write_steps(lineage, &identities, &form, ctx, each)
 }
 
 /// What of a chain is written, and how.
 pub(super) struct Form {
     pub(super) target: Target,
-    /// The first that many are there already.
+    /// The first that many are those of another dataset, of which the next makes a clone.
     pub(super) shared: usize,
+    /// The first that many are there already.
+    pub(super) there: usize,
+    /// How much of the next one is there.
+    pub(super) resume: Option<ResumePoint>,
     /// Every step becomes a dataset of its own, a clone of what it goes on from; else only the first written does.
     pub(super) apart: bool,
 }
 
-/// Every step behind the shared ones in a stream of its own.
+/// Every step that is not there in a stream of its own.
 pub(super) fn write_steps(
     lineage: &Lineage,
     identities: &[Identity],
@@ -58,11 +63,12 @@ pub(super) fn write_steps(
         let old = before.as_ref().map(|(state, _)| state);
         let state = State::new(&step.tree, old, number as u64 + 1, form.target).map_err(located)?;
         let old = before.as_ref().map(|(old, guid)| (old, *guid));
-        if number >= form.shared {
+        if number >= form.there {
+            let resume = form.resume.filter(|_| number == form.there);
             each(number, identity.guid, &mut |writer| {
                 let mut output = Output::over(writer, &text(identity), ctx);
                 let flags = flags(old.is_some() && (form.apart || number == form.shared));
-                incremental::write(&state, old, flags, identity, &mut output, ctx).map_err(located)
+                incremental::write(&state, old, flags, identity, resume, &mut output, ctx).map_err(located)
             })?;
         }
         before = Some((state, identity.guid));

@@ -1,6 +1,7 @@
 //! A lineage as the snapshots of one dataset, each with a stream of its own, so that those can be left out which a pool has.
 
 use aurora_engine::digest::Digest;
+use aurora_formats::zfs::resume::ResumePoint;
 
 use super::apart::{Each, Form, write_steps};
 use super::identity::{self, Identity};
@@ -14,6 +15,15 @@ pub(crate) struct Chain<'l> {
     lineage: &'l Lineage,
     identities: Vec<Identity>,
     target: Target,
+}
+
+/// What a dataset has of a chain, behind what it shares with others.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct There {
+    /// Snapshots.
+    pub(crate) whole: usize,
+    /// How much of the next.
+    pub(crate) resume: Option<ResumePoint>,
 }
 
 /// One of them.
@@ -44,9 +54,21 @@ impl<'l> Chain<'l> {
         self.identities.iter().zip(&self.lineage.steps).map(link).collect()
     }
 
-    /// Writes those behind the first `shared`; the first written makes a clone, where there is something to clone.
-    pub(crate) fn write_behind(&self, shared: usize, ctx: &Ctx<'_>, each: &mut Each<'_>) -> Result<()> {
-        let form = Form { target: self.target, shared, apart: false };
+    /// Writes those that are not there. The first `shared` are another dataset's, of which the next makes a clone.
+    pub(crate) fn write_behind(
+        &self,
+        shared: usize,
+        there: There,
+        ctx: &Ctx<'_>,
+        each: &mut Each<'_>,
+    ) -> Result<()> {
+        let form = Form {
+            target: self.target,
+            shared,
+            there: shared + there.whole,
+            resume: there.resume,
+            apart: false,
+        };
         write_steps(self.lineage, &self.identities, &form, ctx, each)
     }
 }

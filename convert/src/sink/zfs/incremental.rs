@@ -9,6 +9,7 @@ use aurora_formats::zfs::build::attrs::Encoded;
 use aurora_formats::zfs::build::objects::{self, SystemObject};
 use aurora_formats::zfs::build::{begin, zap};
 use aurora_formats::zfs::format::{begin_flag, feature, objset};
+use aurora_formats::zfs::resume::ResumePoint;
 
 use super::encode::{Data, Item, Role, block_size};
 use super::identity::Identity;
@@ -65,12 +66,13 @@ impl<'t> State<'t> {
     }
 }
 
-/// Writes the stream of `state`; with a state before and its guid, the increment from there.
+/// Writes the stream of `state`; with a state before and its guid, the increment from there. `resume` is what of it is there.
 pub(super) fn write(
     state: &State<'_>,
     before: Option<(&State<'_>, u64)>,
     flags: u32,
     identity: &Identity,
+    resume: Option<ResumePoint>,
     output: &mut Output<'_>,
     ctx: &Ctx<'_>,
 ) -> Result<()> {
@@ -78,7 +80,7 @@ pub(super) fn write(
         begin(&identity.name, identity.guid, objset::ZFS, FEATURES, flags).map_err(unsupported)?;
     opening.creation_time = identity.creation_time;
     opening.from_guid = before.map_or(0, |(_, guid)| guid);
-    let mut stream = StreamWriter::begin(&opening, output)?;
+    let mut stream = StreamWriter::begin(&opening, resume, output)?;
     match before {
         None => write_all(state, &mut stream, ctx)?,
         Some((old, _)) => write_changes(state, old, &mut stream, ctx)?,

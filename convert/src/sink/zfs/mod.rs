@@ -18,7 +18,7 @@ mod volume;
 use aurora_formats::zfs::build::package;
 
 pub(crate) use self::apart::{write_apart, write_volumes_apart};
-pub(crate) use self::chain::{Chain, Link};
+pub(crate) use self::chain::{Chain, Link, There};
 use self::identity::Identity;
 use self::incremental::State;
 use self::output::Output;
@@ -74,6 +74,7 @@ fn write_lineage<'a>(
             before.as_ref().map(|(old, guid)| (old, *guid)),
             incremental::FLAGS,
             identity,
+            None,
             &mut output,
             ctx,
         )

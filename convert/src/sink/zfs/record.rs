@@ -3,8 +3,9 @@
 use aurora_formats::zfs::build::Sealer;
 use aurora_formats::zfs::build::attrs::Encoded;
 use aurora_formats::zfs::build::zap::Zap;
-use aurora_formats::zfs::format::{object_flag, object_type};
+use aurora_formats::zfs::format::{FEATURES_SHIFT, feature, object_flag, object_type};
 use aurora_formats::zfs::record::{Begin, Free, FreeObjects, Header, Object, Spill, TO_END, Write};
+use aurora_formats::zfs::resume::ResumePoint;
 
 use super::output::Output;
 use crate::Result;
@@ -27,17 +28,39 @@ pub(super) struct Shape {
 pub(super) struct StreamWriter<'o, 'a> {
     sealer: Sealer,
     to_guid: u64,
+    /// Where the receiver has come to, if a stream was cut.
+    resume: Option<ResumePoint>,
     output: &'o mut Output<'a>,
 }
 
 impl<'o, 'a> StreamWriter<'o, 'a> {
-    pub(super) fn begin(begin: &Begin, output: &'o mut Output<'a>) -> Result<Self> {
-        let (sealer, bytes) = Sealer::begin(begin, &[]);
+    pub(super) fn begin(
+        begin: &Begin,
+        resume: Option<ResumePoint>,
+        output: &'o mut Output<'a>,
+    ) -> Result<Self> {
+        let (mut begin, mut payload) = (begin.clone(), Vec::new());
+        if let Some(point) = resume {
+            payload = point.payload();
+            begin.version_info |= feature::RESUMING << FEATURES_SHIFT;
+            // Two numbers.
+            begin.payload_len = payload.len() as u32;
+        }
+        let (sealer, bytes) = Sealer::begin(&begin, &payload);
         output.put(&bytes)?;
-        Ok(Self { sealer, to_guid: begin.to_guid, output })
+        output.put(&payload)?;
+        Ok(Self { sealer, to_guid: begin.to_guid, resume, output })
+    }
+
+    /// Whether all of an object is there.
+    fn is_past(&self, object: u64) -> bool {
+        self.resume.is_some_and(|point| object < point.object)
     }
 
     fn put(&mut self, header: &Header, payload: &[u8]) -> Result<()> {
+        if self.resume.is_some_and(|point| point.is_past(header)) {
+            return Ok(());
+        }
         let bytes = self.sealer.record(header, payload);
         self.output.put(&bytes)?;
         self.output.put(payload)
@@ -126,6 +149,9 @@ impl<'o, 'a> StreamWriter<'o, 'a> {
 
     /// A file's data without the blocks that are all zero.
     pub(super) fn content(&mut self, shape: Shape, content: &Content) -> Result<()> {
+        if self.is_past(shape.object) {
+            return Ok(());
+        }
         data_blocks(content, shape.block_size, |offset, block| match block {
             Some(block) => self.block(shape, offset, block),
             None => Ok(()),

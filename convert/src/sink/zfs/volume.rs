@@ -41,7 +41,7 @@ pub(super) fn write(
     let mut opening = begin(&identity.name, identity.guid, objset::ZVOL, 0, flags).map_err(unsupported)?;
     opening.creation_time = identity.creation_time;
     opening.from_guid = before.map_or(0, |(_, guid)| guid);
-    let mut stream = StreamWriter::begin(&opening, output)?;
+    let mut stream = StreamWriter::begin(&opening, None, output)?;
 
     let data = Shape { object: VOLUME_DATA, object_type: object_type::ZVOL, block_size };
     stream.free_objects(0, VOLUME_DATA)?;

@@ -1,11 +1,12 @@
-//! A chain of layers as a dataset that shares with others of its pool what they have in common: the layers that are
-//! snapshots already are cloned, and only those above are received.
+//! A chain of layers as a dataset. What was received of it before, and cut, is gone on from. If asked for, it shares with
+//! others of its pool what they have in common: the layers that are snapshots already are cloned, and only those above are
+//! received.
 //!
 //! A layer is known by two things: its snapshot's guid, which is made from all that the stream holds, and its chainID,
 //! a property that is set on what was received here. Somebody who receives our stream elsewhere has the one without
 //! the other, and a snapshot with another's property is none of ours.
 
-use super::{PARTIAL, Partial};
+use super::partial::{PARTIAL, Partial};
 use crate::lineage::Lineage;
 use crate::sink::zfs::{Chain, Link};
 use crate::sink::{Outcome, WriteOptions};
@@ -23,11 +24,12 @@ pub(super) fn write(
 ) -> Result<Outcome> {
     let chain = Chain::new(lineage, options.target, ctx)?;
     let links = chain.links();
-    let (shared, origin) = match find(&links, dataset, ctx)? {
-        Some((number, snapshot)) => (number + 1, Some(snapshot)),
-        None => (0, None),
-    };
-    let mut facts = vec![("snapshots".to_owned(), links.len().to_string())];
+    let found = if options.share_layers { find(&links, dataset, ctx)? } else { None };
+    let (shared, origin) = found.map_or((0, None), |(number, snapshot)| (number + 1, Some(snapshot)));
+    let mut facts = Vec::new();
+    if options.share_layers {
+        facts.push(("snapshots".to_owned(), links.len().to_string()));
+    }
     if let Some(origin) = &origin {
         facts.push(("shared".to_owned(), shared.to_string()));
         facts.push(("origin".to_owned(), origin.clone()));
@@ -39,17 +41,31 @@ pub(super) fn write(
         return Ok(Outcome { facts });
     }
     ctx.progress.phase("writing stream");
-    let mut partial = Partial::new(dataset, ctx)?;
-    chain.write_behind(shared, ctx, &mut |number, _, write| {
+    let (mut partial, there) = Partial::of(dataset, &links[shared..], ctx)?;
+    let mark = |partial: &Partial<'_>, link: &Link<'_>| {
+        if !options.share_layers {
+            return Ok(());
+        }
+        let snapshot = format!("{}@{}", partial.name, link.name);
+        Ok(ctx.zfs().set(&snapshot, CHAIN_ID, &link.chain_id.to_string())?)
+    };
+    // What was interrupted may have left the last one without its mark.
+    links[shared..].iter().take(there.whole).try_for_each(|link| mark(&partial, link))?;
+    if there.whole > 0 || there.resume.is_some() {
+        facts.push(("resumed behind".to_owned(), format!("{} snapshots", there.whole)));
+        facts.extend(there.resume.map(|at| ("resumed at".to_owned(), format!("object {}", at.object))));
+    }
+    chain.write_behind(shared, there, ctx, &mut |number, _, write| {
         let origin = origin.as_deref().filter(|_| number == shared);
         partial.receive(origin, |writer| {
             write(writer)?;
             if number + 1 == links.len() { options.may_commit(ctx) } else { Ok(()) }
         })?;
-        let link = &links[number];
-        let snapshot = format!("{}@{}", partial.name, link.name);
-        Ok(ctx.zfs().set(&snapshot, CHAIN_ID, &link.chain_id.to_string())?)
+        mark(&partial, &links[number])
     })?;
+    if there.whole == links.len() - shared {
+        options.may_commit(ctx)?;
+    }
     facts.insert(0, ("bytes".to_owned(), partial.bytes.to_string()));
     partial.commit(dataset)?;
     if let Some(last) = links.last() {
@@ -107,7 +123,23 @@ mod tests {
 
     /// What is asked for a pool with these snapshots, temporary names cut; and the facts.
     fn run(pool: String, layers: usize, fails: &'static str) -> (Vec<String>, Option<Outcome>) {
+        run_with(pool, String::new(), layers, fails)
+    }
+
+    /// With a partial dataset of which `partial` is listed.
+    fn run_with(
+        pool: String,
+        partial: String,
+        layers: usize,
+        fails: &'static str,
+    ) -> (Vec<String>, Option<Outcome>) {
         let host = Recorded::new(move |line| match line {
+            _ if fails == "killed" && line.starts_with("zfs receive") => Answer::killed(),
+            _ if line.contains(" -d 1 ") && line.contains("t/x-partial") && !partial.is_empty() => {
+                let name = line.rsplit(' ').next().unwrap_or_default();
+                Answer::output(partial.replace("NAME", name))
+            }
+            _ if line.starts_with("zfs get") => Answer::output("-\n"),
             _ if !fails.is_empty() && line.starts_with(fails) => Answer::failure("injected"),
             _ if line.contains(" -t snapshot ") => Answer::output(pool.as_str()),
             _ if line.starts_with("zfs list") => Answer::failure("dataset does not exist"),
@@ -116,7 +148,13 @@ mod tests {
         let cancel = Cancel::default();
         let ctx = Ctx::new(Options::new(std::env::temp_dir()), &NoProgress, &cancel)
             .with_programs(Arc::new(host.clone()));
-        let outcome = write(&lineage(layers), "t/x", &WriteOptions::default(), &ctx).ok();
+        let outcome = write(
+            &lineage(layers),
+            "t/x",
+            &WriteOptions { share_layers: true, ..WriteOptions::default() },
+            &ctx,
+        )
+        .ok();
         let plain = |line: String| {
             let mut line = line.replace(&lineage(3).steps[2].chain_id.to_string(), "ID3");
             while let Some(at) = line.find("-aurora-") {
@@ -141,7 +179,7 @@ mod tests {
     fn only_what_the_pool_lacks_is_received() {
         let (asked, outcome) = run(snapshots(2, "t/a"), 3, "");
         let want = [
-            "zfs receive -u -o origin=t/a@final t/x-partial",
+            "zfs receive -s -u -o origin=t/a@final t/x-partial",
             "zfs set aurora:chain-id=ID3 t/x-partial@final",
             "zfs rename t/x-partial t/x",
         ];
@@ -158,13 +196,45 @@ mod tests {
         for pool in [unmarked, other, snapshots(3, "t/a-partial-aurora-1-2")] {
             let (asked, _) = run(pool, 3, "");
             assert_eq!(asked.len(), 7, "{asked:?}");
-            assert_eq!(asked[0], "zfs receive -u t/x-partial");
+            assert_eq!(asked[0], "zfs receive -s -u t/x-partial");
         }
     }
 
     #[test]
+    fn what_was_begun_is_gone_on_with() {
+        let listed = |whole: usize, other: u64| -> String {
+            let snapshot = |line: &str| {
+                let mut fields = line.split('\t');
+                let (name, guid) = (fields.next().unwrap(), fields.next().unwrap().parse::<u64>().unwrap());
+                format!("{name}\tsnapshot\t-\t-\t{}\n", guid ^ other)
+            };
+            let snapshots: String = snapshots(2, "NAME").lines().take(whole).map(snapshot).collect();
+            format!("NAME\tfilesystem\t-\t-\t1\n{snapshots}")
+        };
+        let (asked, outcome) = run_with(String::new(), listed(1, 0), 2, "");
+        let receive = asked.iter().filter(|line| line.starts_with("zfs receive")).count();
+        assert_eq!((receive, asked.len()), (1, 5), "{asked:?}");
+        assert!(asked[0].starts_with("zfs get") && asked[1].starts_with("zfs set aurora:chain-id="));
+        assert!(outcome.unwrap().facts.contains(&("resumed behind".into(), "1 snapshots".into())));
+        // All is there, but for the name.
+        let (asked, outcome) = run_with(String::new(), listed(2, 0), 2, "");
+        assert_eq!((asked.len(), outcome.is_some()), (4, true), "{asked:?}");
+        // Something else under this name, or nothing that can be gone on with, makes room.
+        for (whole, other) in [(2, 8), (0, 0)] {
+            let (asked, outcome) = run_with(String::new(), listed(whole, other), 2, "");
+            let first = asked.iter().find(|line| !line.starts_with("zfs get"));
+            assert_eq!(first.map(String::as_str), Some("zfs destroy -r t/x-partial"), "{asked:?}");
+            assert!(outcome.is_some());
+        }
+        // A receiver that was killed leaves what it has.
+        let (asked, outcome) = run(String::new(), 2, "killed");
+        assert!(outcome.is_none());
+        assert_eq!(asked, ["zfs receive -s -u t/x-partial"]);
+    }
+
+    #[test]
     fn what_fails_in_the_middle_is_undone() {
-        for fails in ["zfs set", "zfs rename", "zfs receive -u -o"] {
+        for fails in ["zfs set", "zfs rename", "zfs receive -s -u -o"] {
             let (asked, outcome) = run(snapshots(1, "t/a"), 3, fails);
             assert!(outcome.is_none());
             assert_eq!(

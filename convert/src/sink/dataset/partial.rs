@@ -1,0 +1,180 @@
+//! A dataset being received.
+
+use std::io::{self, BufWriter, Write};
+
+use aurora_engine::host::{DatasetKind, Input, temporary_name};
+use aurora_formats::zfs::resume::ResumeToken;
+
+use super::is_there;
+use crate::sink::zfs::{Link, There};
+use crate::source::dataset::is_absent;
+use crate::{Ctx, Error, ErrorKind, Loss, LossKind, Result};
+
+/// Bytes gathered before they are written.
+const BUFFER: usize = 256 << 10;
+/// In the names of datasets that are being received.
+pub(super) const PARTIAL: &str = "-partial-";
+
+/// A dataset being received, under a name of its own. Unless it gets the final one it is destroyed; but one that can be
+/// gone on with is kept where `zfs receive` was cut.
+pub(super) struct Partial<'a> {
+    pub(super) name: String,
+    input: Option<Box<dyn Input>>,
+    /// Whether there may be something to destroy.
+    is_begun: bool,
+    can_go_on: bool,
+    is_cut: bool,
+    pub(super) bytes: u64,
+    ctx: &'a Ctx<'a>,
+}
+
+impl<'a> Partial<'a> {
+    /// One that nothing else has begun, nor goes on with: this process's number is in its name.
+    pub(super) fn new(dataset: &str, ctx: &'a Ctx<'_>) -> Result<Self> {
+        let mut name = format!("{dataset}{PARTIAL}{}", temporary_name());
+        // Left by a process of the same number that was killed.
+        while is_there(&name, ctx)? {
+            name = format!("{dataset}{PARTIAL}{}", temporary_name());
+        }
+        Ok(Self { name, input: None, is_begun: false, can_go_on: false, is_cut: false, bytes: 0, ctx })
+    }
+
+    /// One that can be gone on with: what it is to become is in its name. What there is of it already.
+    pub(super) fn of(dataset: &str, links: &[Link<'_>], ctx: &'a Ctx<'_>) -> Result<(Self, There)> {
+        let guid = links.last().map_or(0, |last| last.guid);
+        let name = format!("{dataset}{PARTIAL}aurora-{guid:016x}");
+        let mut partial =
+            Self { name, input: None, is_begun: false, can_go_on: true, is_cut: false, bytes: 0, ctx };
+        let there = match partial.find(links)? {
+            Found::Nothing => There::default(),
+            Found::Part(there) => {
+                partial.is_begun = true;
+                there
+            }
+            Found::Other => {
+                ctx.zfs().destroy_tree(&partial.name)?;
+                There::default()
+            }
+        };
+        Ok((partial, there))
+    }
+
+    fn find(&self, links: &[Link<'_>]) -> Result<Found> {
+        let listed = match self.ctx.zfs().list(&self.name) {
+            Err(e) if is_absent(&e) => return Ok(Found::Nothing),
+            listed => listed?,
+        };
+        let snapshots: Vec<_> = listed.iter().filter(|one| one.kind == DatasetKind::Snapshot).collect();
+        let is_link = |(snapshot, link): (&&aurora_engine::host::Listed, &Link<'_>)| {
+            snapshot.guid == link.guid && snapshot.name == format!("{}@{}", self.name, link.name)
+        };
+        let whole = snapshots.len();
+        if whole > links.len() || !snapshots.iter().zip(links).all(is_link) {
+            return Ok(Found::Other);
+        }
+        let token = self.ctx.zfs().resume_token(&self.name)?;
+        let token = token.and_then(|token| ResumeToken::parse(&token).ok());
+        Ok(match (token, links.get(whole)) {
+            (Some(token), Some(next)) if token.to_guid == next.guid => {
+                Found::Part(There { whole, resume: Some(token.point) })
+            }
+            (None, _) if whole > 0 => Found::Part(There { whole, resume: None }),
+            _ => Found::Other,
+        })
+    }
+
+    /// Receives one stream: a whole one, or an increment upon an origin, or upon what was received last.
+    pub(super) fn receive<T>(
+        &mut self,
+        origin: Option<&str>,
+        write: impl FnOnce(&mut dyn Write) -> Result<T>,
+    ) -> Result<T> {
+        let received = self.receive_one(origin, write);
+        if let Err(e) = &received {
+            self.is_cut = matches!(e.kind(), ErrorKind::Command(e) if e.was_killed());
+        }
+        received
+    }
+
+    fn receive_one<T>(
+        &mut self,
+        origin: Option<&str>,
+        write: impl FnOnce(&mut dyn Write) -> Result<T>,
+    ) -> Result<T> {
+        self.input = Some(self.ctx.zfs().receive(&self.name, origin, self.can_go_on)?);
+        self.is_begun = true;
+        let mut buffered = BufWriter::with_capacity(BUFFER, &mut *self);
+        let done = write(&mut buffered)?;
+        buffered.flush().map_err(|e| Error::io("zfs receive", e))?;
+        drop(buffered);
+        if let Some(input) = self.input.take() {
+            input.finish()?;
+        }
+        Ok(done)
+    }
+
+    /// All was received: gives it its name.
+    pub(super) fn commit(mut self, dataset: &str) -> Result<()> {
+        self.ctx.zfs().rename(&self.name, dataset)?;
+        self.is_begun = false;
+        Ok(())
+    }
+
+    fn destroy(&self) {
+        let zfs = self.ctx.zfs();
+        let mut destroyed = zfs.destroy_tree(&self.name);
+        if self.can_go_on && destroyed.as_ref().is_err_and(|e| !is_absent(e)) {
+            // Part of an increment is in the way.
+            let _ = zfs.abort_receive(&self.name);
+            destroyed = zfs.destroy_tree(&self.name);
+        }
+        match destroyed {
+            Err(e) if !is_absent(&e) => self.tell(format!("is still there: {e}")),
+            _ => {}
+        }
+    }
+
+    fn tell(&self, what: String) {
+        let detail = format!("the unfinished dataset {} {what}", self.name);
+        self.ctx.lose(Loss { path: None, kind: LossKind::Oddity, detail });
+    }
+}
+
+enum Found {
+    Nothing,
+    /// Ours.
+    Part(There),
+    /// What can't be gone on with.
+    Other,
+}
+
+impl Write for Partial<'_> {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        let Some(input) = &mut self.input else { return Err(io::ErrorKind::BrokenPipe.into()) };
+        let written = input.write(buf)?;
+        self.bytes += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.input.as_mut().map_or(Ok(()), |input| input.flush())
+    }
+}
+
+impl Drop for Partial<'_> {
+    fn drop(&mut self) {
+        // `zfs receive` is ended first, or it would hold what it has made.
+        drop(self.input.take());
+        if !self.is_begun {
+            return;
+        }
+        if self.can_go_on && self.is_cut {
+            let name = &self.name;
+            self.tell(format!(
+                "is kept: the same command goes on from there, `zfs destroy -r {name}` gives it up"
+            ));
+        } else {
+            self.destroy();
+        }
+    }
+}
