@@ -168,7 +168,8 @@ impl Drop for Partial<'_> {
         if !self.is_begun {
             return;
         }
-        if self.can_go_on && self.is_cut {
+        // Of what was cut at once there is nothing.
+        if self.can_go_on && self.is_cut && is_there(&self.name, self.ctx).unwrap_or(true) {
             let name = &self.name;
             self.tell(format!(
                 "is kept: the same command goes on from there, `zfs destroy -r {name}` gives it up"
