@@ -2,7 +2,8 @@
 
 use aurora_convert::names::ImageName;
 use aurora_convert::ops::{self, UnpackOptions};
-use clap::Args;
+use aurora_convert::tree::volumes::{Property, VolumeSpec};
+use clap::{Args, ValueEnum};
 
 use crate::args::{LayersArg, Losses, NAMES, Owners, PlacementArg, Selected, image_name, image_or_dir_name};
 use crate::convert::Report;
@@ -32,11 +33,32 @@ pub(crate) struct Unpack {
     placement: PlacementArg,
     #[command(flatten)]
     owners: Owners,
+    /// A directory that becomes a dataset of its own, below that of the image; given once for each
+    #[arg(long = "volume", value_name = "PATH[:PROP=VALUE,…]")]
+    volumes: Vec<VolumeSpec>,
+    /// The volumes that the image names become datasets of their own, too
+    #[arg(long)]
+    image_volumes: bool,
+    /// A property of the dataset; given once for each
+    #[arg(long = "property", short = 'o', value_name = "PROP=VALUE")]
+    properties: Vec<Property>,
+    /// How a dataset is written: as a stream into `zfs receive`, or as files while it is mounted
+    #[arg(long, value_name = "WAY", value_enum, default_value_t = Way::Stream)]
+    via: Way,
     #[command(flatten)]
     losses: Losses,
     /// Print one JSON document
     #[arg(long)]
     json: bool,
+}
+
+/// How a dataset is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Way {
+    /// `zfs receive`
+    Stream,
+    /// The file system.
+    Files,
 }
 
 pub(crate) fn run(args: &Unpack, session: &Session) -> Result<Exit, Stop> {
@@ -45,6 +67,10 @@ pub(crate) fn run(args: &Unpack, session: &Session) -> Result<Exit, Stop> {
         layers: args.layers.into(),
         placement: args.placement.into(),
         owners: args.owners.map(),
+        volumes: args.volumes.clone(),
+        image_volumes: args.image_volumes,
+        properties: args.properties.clone(),
+        via_files: args.via == Way::Files,
         bundle: args.bundle,
         strict: args.losses.are_errors(),
     };

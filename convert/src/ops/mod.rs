@@ -30,7 +30,7 @@ pub(crate) use registry::registry_target;
 pub use registry::{Copied, CopyOptions, Moved, copy, get, login, logout, push, tags};
 pub use servers::{Answer, Found, ancestry, avail, channels, import, local_ancestry, ping, show};
 pub use survey::{BlobInfo, ImageInfo, StreamInfo};
-pub use unpack::{UnpackOptions, unpack};
+pub use unpack::{UnpackOptions, VOLUMES, unpack};
 pub use validate::{Fault, Profile, validate_manifest};
 pub use verify::{Finding, Verified, verify};
 

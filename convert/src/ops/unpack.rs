@@ -2,12 +2,20 @@
 
 use std::sync::Arc;
 
+use aurora_engine::host::Property;
+
+mod volumes;
+
+pub use volumes::VOLUMES;
+
 use super::{Converted, Selection, one_pipe, placement, read};
-use crate::lineage::{Layers, Loaded};
-use crate::names::ImageName;
+use crate::lineage::{Layers, Lineage, Loaded};
+use crate::names::{DatasetName, ImageName};
+use crate::sink::dataset::{Child, Family};
 use crate::sink::{self, Target, WriteOptions, refuse_losses};
 use crate::tree::owners::OwnerMap;
-use crate::tree::place::Placement;
+use crate::tree::place::{self, Placement};
+use crate::tree::volumes::VolumeSpec;
 use crate::{Ctx, Error, Result};
 
 /// What tunes unpacking.
@@ -21,6 +29,14 @@ pub struct UnpackOptions {
     pub placement: Option<Placement>,
     /// What becomes of owners.
     pub owners: OwnerMap,
+    /// Paths that become datasets of their own, below that of the image.
+    pub volumes: Vec<VolumeSpec>,
+    /// Those that the image names, too.
+    pub image_volumes: bool,
+    /// Properties of the dataset.
+    pub properties: Vec<Property>,
+    /// Through the file system of a mounted dataset, and not as a stream.
+    pub via_files: bool,
     /// Beside the root file system, the runtime's config.
     pub bundle: bool,
     /// Fail rather than lose anything.
@@ -44,6 +60,10 @@ pub fn unpack(src: &ImageName, dst: &ImageName, options: &UnpackOptions, ctx: &C
             step.become_other(format_args!("owners {:?}", options.owners));
         }
     }
+    let children = match dst {
+        ImageName::Dataset { name } => children(lineage, src, name, options, ctx).map_err(from)?,
+        _ => Vec::new(),
+    };
     if options.strict {
         refuse_losses(ctx)?;
     }
@@ -54,23 +74,64 @@ pub fn unpack(src: &ImageName, dst: &ImageName, options: &UnpackOptions, ctx: &C
         ..WriteOptions::default()
     };
     ctx.progress.phase("writing");
-    let outcome = match (dst, options.bundle) {
-        (ImageName::Dir { path }, true) => {
+    let into = |e: Error| e.in_image(dst.to_string());
+    let outcome = match dst {
+        ImageName::Dataset { name } if options.via_files => {
+            sink::dataset::write_files(lineage, &options.properties, name, &write, ctx).map_err(into)?
+        }
+        ImageName::Dataset { name } => {
+            let family = Family { lineage, properties: options.properties.clone(), children };
+            sink::dataset::write_family(&family, name, &write, ctx).map_err(into)?
+        }
+        ImageName::Dir { path } if options.bundle => {
             let runner = match options.owners {
                 OwnerMap::All(uid, gid) => crate::bundle::Runner::User(uid, gid),
                 _ => crate::bundle::Runner::Root,
             };
-            sink::dir::write_bundle(lineage, path, runner, &write, ctx)
-                .map_err(|e| e.in_image(dst.to_string()))?
+            sink::dir::write_bundle(lineage, path, runner, &write, ctx).map_err(into)?
         }
         _ => sink::write(&loaded, dst, &write, ctx)?,
     };
     Ok(Converted { outcome, losses: ctx.losses() })
 }
 
+/// Takes out what is to be datasets of their own.
+fn children(
+    lineage: &mut Lineage,
+    src: &ImageName,
+    name: &DatasetName,
+    options: &UnpackOptions,
+    ctx: &Ctx<'_>,
+) -> Result<Vec<Child>> {
+    let mut specs = options.volumes.clone();
+    if options.image_volumes {
+        let named = volumes::of_image(&lineage.image, ctx);
+        specs
+            .extend(named.into_iter().filter(|spec| options.volumes.iter().all(|own| own.path != spec.path)));
+    }
+    let last = lineage.steps.last().expect("a lineage is never empty");
+    let detected = || if src.is_zfs() { place::detect(&last.tree) } else { Placement::Top };
+    let placement = options.placement.unwrap_or_else(detected);
+    volumes::cut(lineage, specs, placement, name, &options.properties, ctx)
+}
+
 fn check(src: &ImageName, dst: &ImageName, options: &UnpackOptions) -> Result<()> {
     let refuse = |text: &str| Err(Error::usage(text).in_image(dst.to_string()));
     one_pipe(options.selection.origins.iter().chain([src]))?;
+    let has_volumes = options.image_volumes || !options.volumes.is_empty();
+    if !dst.is_dataset() && (has_volumes || options.via_files || !options.properties.is_empty()) {
+        return refuse("volumes, properties and --via are for dataset:POOL/NAME");
+    }
+    let is_twice =
+        |(at, spec): (usize, &VolumeSpec)| options.volumes[..at].iter().any(|b| b.path == spec.path);
+    if options.volumes.iter().enumerate().any(is_twice) {
+        return refuse("one volume is named twice");
+    }
+    if options.via_files && (has_volumes || options.layers == Layers::Keep) {
+        return refuse(
+            "what goes --via files is one tree in one dataset; leave out volumes and --layers keep",
+        );
+    }
     match dst {
         ImageName::Dir { .. } if options.layers == Layers::Keep => {
             refuse("a directory holds one tree and no layers; leave out --layers keep")
@@ -102,6 +163,11 @@ mod tests {
         let keep = UnpackOptions { layers: Layers::Keep, ..UnpackOptions::default() };
         let placed = UnpackOptions { placement: Some(Placement::Root), ..UnpackOptions::default() };
         let bundle = UnpackOptions { bundle: true, ..UnpackOptions::default() };
+        let volumes = |paths: &[&str], via_files| UnpackOptions {
+            volumes: paths.iter().map(|path| path.parse().unwrap()).collect(),
+            via_files,
+            ..UnpackOptions::default()
+        };
         let cases = [
             ("oci:a", "dir:b", UnpackOptions::default(), ""),
             ("oci:a", "dataset:t/b", keep.clone(), ""),
@@ -112,6 +178,11 @@ mod tests {
             ("oci:a", "dataset:t/b", bundle, "a bundle is a directory"),
             ("oci:a", "dataset:t/b@c", UnpackOptions::default(), "leave out `@…`"),
             ("oci:a", "tar:b", UnpackOptions::default(), "imageadm convert"),
+            ("oci:a", "dir:b", volumes(&["/a"], false), "for dataset:POOL/NAME"),
+            ("oci:a", "dataset:t/b", volumes(&["/a", "/b"], false), ""),
+            ("oci:a", "dataset:t/b", volumes(&["/a", "/a"], false), "named twice"),
+            ("oci:a", "dataset:t/b", volumes(&["/a"], true), "leave out volumes"),
+            ("oci:a", "dataset:t/b", volumes(&[], true), ""),
         ];
         for (src, dst, options, want) in cases {
             match check(&src.parse().unwrap(), &dst.parse().unwrap(), &options) {

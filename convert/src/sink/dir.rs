@@ -54,6 +54,14 @@ pub(crate) fn write_bundle(
     Ok(outcome(written))
 }
 
+/// The same into a file system that is mounted at `path`, empty, and that the caller does away with if this fails.
+pub(crate) fn write_mounted(lineage: &Lineage, path: &Path, ctx: &Ctx<'_>) -> Result<Outcome> {
+    let step = lineage.steps.last().expect("a lineage is never empty");
+    ctx.progress.phase("writing files");
+    let root = Root::open(path).map_err(|e| Error::io(path.display().to_string(), e))?;
+    Ok(outcome(write_tree(&step.tree, &root, ctx)?))
+}
+
 fn outcome((entries, bytes): (u64, u64)) -> Outcome {
     let fact = |name: &str, n: u64| (name.to_owned(), n.to_string());
     Outcome { facts: vec![fact("entries", entries), fact("bytes", bytes)] }

@@ -9,6 +9,7 @@ mod listing;
 pub mod owners;
 pub mod place;
 mod resolve;
+pub mod volumes;
 
 pub use apply::{Changeset, FileChange, TreeError, apply, default_directory};
 pub use diff::{Diff, diff, is_same};

@@ -6,11 +6,13 @@
 
 mod command;
 mod process;
+mod property;
 mod recorded;
 mod zfs;
 
 pub use command::{CommandError, CommandLine};
 pub use process::HostPrograms;
+pub use property::Property;
 pub use recorded::{Answer, Recorded};
 pub use zfs::{DatasetKind, Listed, Marked, Zfs, temporary_name};
 

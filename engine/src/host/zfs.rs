@@ -4,7 +4,7 @@
 use std::io::Read;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{CommandError, CommandLine, Input, Programs};
+use super::{CommandError, CommandLine, Input, Programs, Property};
 
 /// The program.
 const ZFS: &str = "zfs";
@@ -105,6 +105,7 @@ impl<'a> Zfs<'a> {
         self,
         dataset: &str,
         origin: Option<&str>,
+        properties: &[Property],
         keep: bool,
     ) -> Result<Box<dyn Input>, CommandError> {
         let origin = origin.map(|origin| format!("origin={origin}"));
@@ -112,8 +113,27 @@ impl<'a> Zfs<'a> {
         args.extend(keep.then_some("-s"));
         args.push("-u");
         args.extend(origin.iter().flat_map(|origin| ["-o", origin]));
-        args.push(dataset);
-        self.0.write(&line(&args))
+        self.0.write(&with_properties(&args, properties, &[dataset]))
+    }
+
+    /// Makes an empty file system, which is mounted if its properties say so.
+    pub fn create(self, dataset: &str, properties: &[Property]) -> Result<(), CommandError> {
+        self.0.run(&with_properties(&["create"], properties, &[dataset])).map(drop)
+    }
+
+    /// Mounts a file system.
+    pub fn mount(self, dataset: &str) -> Result<(), CommandError> {
+        self.run(&["mount", dataset])
+    }
+
+    /// Unmounts a file system.
+    pub fn unmount(self, dataset: &str) -> Result<(), CommandError> {
+        self.run(&["unmount", dataset])
+    }
+
+    /// Sets a property back to what it is by inheritance, or by itself.
+    pub fn inherit(self, dataset: &str, property: &str) -> Result<(), CommandError> {
+        self.run(&["inherit", property, dataset])
     }
 
     /// Gives up what was kept of a stream that ended too early.
@@ -123,10 +143,15 @@ impl<'a> Zfs<'a> {
 
     /// The token of a stream that ended too early, if what was received of it was kept.
     pub fn resume_token(self, dataset: &str) -> Result<Option<String>, CommandError> {
-        let printed =
-            self.0.run(&line(&["get", "-H", "-p", "-o", "value", "receive_resume_token", dataset]))?;
-        let token = String::from_utf8_lossy(&printed).trim().to_owned();
-        Ok((token != "-" && !token.is_empty()).then_some(token))
+        self.property(dataset, "receive_resume_token")
+    }
+
+    /// What a property is, where it has a value.
+    pub fn property(self, dataset: &str, property: &str) -> Result<Option<String>, CommandError> {
+        let printed = self.0.run(&line(&["get", "-H", "-p", "-o", "value", property, dataset]))?;
+        let printed = String::from_utf8_lossy(&printed);
+        let value = printed.strip_suffix('\n').unwrap_or(&printed);
+        Ok((value != "-" && !value.is_empty()).then(|| value.to_owned()))
     }
 
     /// All snapshots of a dataset and of what is below it, with their guids and a property of the user's.
@@ -142,8 +167,13 @@ impl<'a> Zfs<'a> {
     }
 
     /// Makes a dataset of a snapshot, and does not leave it mounted.
-    pub fn clone_of(self, snapshot: &str, dataset: &str) -> Result<(), CommandError> {
-        self.run(&["clone", snapshot, dataset])?;
+    pub fn clone_of(
+        self,
+        snapshot: &str,
+        dataset: &str,
+        properties: &[Property],
+    ) -> Result<(), CommandError> {
+        self.0.run(&with_properties(&["clone"], properties, &[snapshot, dataset]))?;
         // Only a very new `clone` can be told not to mount.
         match self.run(&["unmount", dataset]) {
             Err(e) if !e.says("not currently mounted") => {
@@ -167,6 +197,12 @@ pub fn temporary_name() -> String {
 
 fn line(args: &[&str]) -> CommandLine {
     CommandLine::new(ZFS, args)
+}
+
+fn with_properties(before: &[&str], properties: &[Property], behind: &[&str]) -> CommandLine {
+    let properties: Vec<String> = properties.iter().map(Property::to_string).collect();
+    let options = properties.iter().flat_map(|property| ["-o", property]);
+    line(&before.iter().copied().chain(options).chain(behind.iter().copied()).collect::<Vec<_>>())
 }
 
 /// What each line of an output says.
@@ -241,18 +277,22 @@ mod tests {
         zfs.send(Some("t/x@final"), "t/a@s").unwrap().read_to_end(&mut got).unwrap();
         assert_eq!(got, b"stream");
         drop(zfs.send(None, "t/a@s").unwrap());
-        let mut input = zfs.receive("t/new", None, false).unwrap();
+        let mut input = zfs.receive("t/new", None, &[], false).unwrap();
         input.write_all(b"bytes").unwrap();
         input.finish().unwrap();
-        zfs.receive("t/new", Some("t/a@s"), true).unwrap().finish().unwrap();
+        zfs.receive("t/new", Some("t/a@s"), &["a:b=x y".parse().unwrap()], true).unwrap().finish().unwrap();
         assert_eq!(zfs.resume_token("t/new").unwrap().as_deref(), Some("1-a"));
         assert_eq!(zfs.resume_token("t/b").unwrap(), None);
         zfs.abort_receive("t/new").unwrap();
         let marked = zfs.marked("t", "a:b").unwrap();
         let marks: Vec<_> = marked.iter().map(|m| (m.name.as_str(), m.guid, m.mark.as_deref())).collect();
         assert_eq!(marks, [("t@a", 1, Some("x")), ("t/b@c", 2, None)]);
-        zfs.clone_of("t/a@s", "t/c").unwrap();
-        assert!(zfs.clone_of("t/a@s", "t/d").unwrap_err().says("busy"));
+        zfs.clone_of("t/a@s", "t/c", &["atime=off".parse().unwrap()]).unwrap();
+        assert!(zfs.clone_of("t/a@s", "t/d", &[]).unwrap_err().says("busy"));
+        zfs.create("t/e", &["mountpoint=/e".parse().unwrap()]).unwrap();
+        zfs.mount("t/e").unwrap();
+        zfs.unmount("t/e").unwrap();
+        zfs.inherit("t/e", "mountpoint").unwrap();
         assert!(zfs.rename("t/a", "t/b").unwrap_err().says("no"));
         zfs.destroy_snapshot("t/a", "s").unwrap();
         zfs.destroy_tree("t/new").unwrap();
@@ -266,16 +306,20 @@ mod tests {
                 "zfs send t/a@s",
                 "killed: zfs send t/a@s",
                 "zfs receive -u t/new",
-                "zfs receive -s -u -o origin=t/a@s t/new",
+                "zfs receive -s -u -o origin=t/a@s -o a:b=x y t/new",
                 "zfs get -H -p -o value receive_resume_token t/new",
                 "zfs get -H -p -o value receive_resume_token t/b",
                 "zfs receive -A t/new",
                 "zfs list -H -p -r -t snapshot -o name,guid,a:b t",
-                "zfs clone t/a@s t/c",
+                "zfs clone -o atime=off t/a@s t/c",
                 "zfs unmount t/c",
                 "zfs clone t/a@s t/d",
                 "zfs unmount t/d",
                 "zfs destroy t/d",
+                "zfs create -o mountpoint=/e t/e",
+                "zfs mount t/e",
+                "zfs unmount t/e",
+                "zfs inherit mountpoint t/e",
                 "zfs rename t/a t/b",
                 "zfs destroy t/a@s",
                 "zfs destroy -r t/new",

@@ -6,8 +6,11 @@
 //! a property that is set on what was received here. Somebody who receives our stream elsewhere has the one without
 //! the other, and a snapshot with another's property is none of ours.
 
+use aurora_engine::digest::{Algorithm, Hasher};
+use aurora_engine::host::Property;
+
+use super::Family;
 use super::partial::{PARTIAL, Partial};
-use crate::lineage::Lineage;
 use crate::sink::zfs::{Chain, Link};
 use crate::sink::{Outcome, WriteOptions};
 use crate::{Ctx, Result};
@@ -15,64 +18,120 @@ use crate::{Ctx, Result};
 /// The property of a snapshot that tells its chainID.
 const CHAIN_ID: &str = "aurora:chain-id";
 
-/// Writes an image as a dataset that is not there yet.
+/// One dataset of what is written.
+struct Member<'f> {
+    chain: Chain<'f>,
+    /// Behind the name of the whole: nothing, or `/` and a name.
+    below: String,
+    properties: &'f [Property],
+    /// How many of its snapshots are another dataset's, and the last of them.
+    shared: usize,
+    origin: Option<String>,
+}
+
+/// Writes an image as a dataset that is not there yet, and its volumes as children of it.
 pub(super) fn write(
-    lineage: &Lineage,
+    family: &Family<'_>,
     dataset: &str,
     options: &WriteOptions,
     ctx: &Ctx<'_>,
 ) -> Result<Outcome> {
-    let chain = Chain::new(lineage, options.target, ctx)?;
-    let links = chain.links();
-    let found = if options.share_layers { find(&links, dataset, ctx)? } else { None };
-    let (shared, origin) = found.map_or((0, None), |(number, snapshot)| (number + 1, Some(snapshot)));
+    let top = (family.lineage, String::new(), &*family.properties);
+    let children = family.children.iter();
+    let children = children.map(|child| (&child.lineage, format!("/{}", child.name), &*child.properties));
+    let mut members = Vec::new();
+    for (lineage, below, properties) in std::iter::once(top).chain(children) {
+        let chain = Chain::new(lineage, options.target, ctx)?;
+        let found = if options.share_layers { find(&chain.links(), dataset, ctx)? } else { None };
+        let (shared, origin) = found.map_or((0, None), |(number, snapshot)| (number + 1, Some(snapshot)));
+        members.push(Member { chain, below, properties, shared, origin });
+    }
+    ctx.progress.phase("writing stream");
+    let mut partial = Partial::of(dataset, id(&members), ctx)?;
+    let mut facts = Vec::new();
+    for (number, member) in members.iter().enumerate() {
+        let mut told = receive(member, &mut partial, options, ctx)?;
+        if number == 0 {
+            facts.append(&mut told);
+        } else {
+            let child = &family.children[number - 1];
+            facts.push((format!("volume /{}", child.path), format!("{dataset}{}", member.below)));
+        }
+    }
+    options.may_commit(ctx)?;
+    facts.insert(0, ("bytes".to_owned(), partial.bytes.to_string()));
+    partial.commit(dataset)?;
+    Ok(Outcome { facts })
+}
+
+/// What the whole is known by while it is not whole yet.
+fn id(members: &[Member<'_>]) -> u64 {
+    let last_guid = |member: &Member<'_>| member.chain.links().last().map_or(0, |last| last.guid);
+    let plain = members.len() == 1 && members[0].properties.is_empty();
+    if let ([only], true) = (members, plain) {
+        return last_guid(only);
+    }
+    let mut hasher = Hasher::new(Algorithm::Sha256);
+    for member in members {
+        hasher.update(format!("{} {:x}", member.below, last_guid(member)).as_bytes());
+        for property in member.properties {
+            hasher.update(format!("\0{property}").as_bytes());
+        }
+        hasher.update(b"\n");
+    }
+    let digest = hasher.finish();
+    let hex = digest.hex();
+    u64::from_str_radix(&hex[..16], 16).unwrap_or_default()
+}
+
+/// Sees to one dataset; what is to be told of it.
+fn receive(
+    member: &Member<'_>,
+    partial: &mut Partial<'_>,
+    options: &WriteOptions,
+    ctx: &Ctx<'_>,
+) -> Result<Vec<(String, String)>> {
+    let (links, shared, below) = (member.chain.links(), member.shared, &*member.below);
     let mut facts = Vec::new();
     if options.share_layers {
         facts.push(("snapshots".to_owned(), links.len().to_string()));
     }
-    if let Some(origin) = &origin {
+    if let Some(origin) = &member.origin {
         facts.push(("shared".to_owned(), shared.to_string()));
         facts.push(("origin".to_owned(), origin.clone()));
     }
-    if let Some(origin) = origin.as_deref().filter(|_| shared == links.len()) {
-        options.may_commit(ctx)?;
+    if let Some(origin) = member.origin.as_deref().filter(|_| shared == links.len()) {
         // The snapshot is the origin's.
-        ctx.zfs().clone_of(origin, dataset)?;
-        return Ok(Outcome { facts });
+        partial.clone_of(origin, below, member.properties)?;
+        return Ok(facts);
     }
-    ctx.progress.phase("writing stream");
-    let (mut partial, there) = Partial::of(dataset, &links[shared..], ctx)?;
-    let mark = |partial: &Partial<'_>, link: &Link<'_>| {
+    let there = partial.there(below, &links[shared..])?;
+    let dataset = format!("{}{below}", partial.name);
+    let mark = |link: &Link<'_>| {
         if !options.share_layers {
             return Ok(());
         }
-        let snapshot = format!("{}@{}", partial.name, link.name);
+        let snapshot = format!("{dataset}@{}", link.name);
         Ok(ctx.zfs().set(&snapshot, CHAIN_ID, &link.chain_id.to_string())?)
     };
     // What was interrupted may have left the last one without its mark.
-    links[shared..].iter().take(there.whole).try_for_each(|link| mark(&partial, link))?;
+    links[shared..].iter().take(there.whole).try_for_each(mark)?;
     if there.whole > 0 || there.resume.is_some() {
         facts.push(("resumed behind".to_owned(), format!("{} snapshots", there.whole)));
         facts.extend(there.resume.map(|at| ("resumed at".to_owned(), format!("object {}", at.object))));
     }
-    chain.write_behind(shared, there, ctx, &mut |number, _, write| {
-        let origin = origin.as_deref().filter(|_| number == shared);
-        partial.receive(origin, |writer| {
-            write(writer)?;
-            if number + 1 == links.len() { options.may_commit(ctx) } else { Ok(()) }
-        })?;
-        mark(&partial, &links[number])
+    member.chain.write_behind(shared, there, ctx, &mut |number, _, write| {
+        let is_first = number == shared;
+        let origin = member.origin.as_deref().filter(|_| is_first);
+        let properties = if is_first { member.properties } else { &[] };
+        partial.receive(below, origin, properties, |writer| write(writer))?;
+        mark(&links[number])
     })?;
-    if there.whole == links.len() - shared {
-        options.may_commit(ctx)?;
-    }
-    facts.insert(0, ("bytes".to_owned(), partial.bytes.to_string()));
-    partial.commit(dataset)?;
     if let Some(last) = links.last() {
         facts.push(("snapshot".to_owned(), last.name.clone()));
         facts.push(("guid".to_owned(), last.guid.to_string()));
     }
-    Ok(Outcome { facts })
+    Ok(facts)
 }
 
 /// The highest layer that the pool has, and its snapshot.
@@ -104,7 +163,7 @@ mod tests {
 
     use super::*;
     use crate::image::Image;
-    use crate::lineage::Step;
+    use crate::lineage::{Lineage, Step};
     use crate::tree::Tree;
     use crate::{Cancel, NoProgress, Options};
 
@@ -148,13 +207,11 @@ mod tests {
         let cancel = Cancel::default();
         let ctx = Ctx::new(Options::new(std::env::temp_dir()), &NoProgress, &cancel)
             .with_programs(Arc::new(host.clone()));
-        let outcome = write(
-            &lineage(layers),
-            "t/x",
-            &WriteOptions { share_layers: true, ..WriteOptions::default() },
-            &ctx,
-        )
-        .ok();
+        let lineage_of = lineage(layers);
+        let family = Family { lineage: &lineage_of, properties: Vec::new(), children: Vec::new() };
+        let options = WriteOptions { share_layers: true, ..WriteOptions::default() };
+        let outcome = write(&family, "t/x", &options, &ctx).ok();
+
         let plain = |line: String| {
             let mut line = line.replace(&lineage(3).steps[2].chain_id.to_string(), "ID3");
             while let Some(at) = line.find("-aurora-") {
@@ -186,7 +243,10 @@ mod tests {
         assert_eq!(asked, want);
         assert!(outcome.unwrap().facts.contains(&("shared".to_owned(), "2".to_owned())));
         let (asked, _) = run(snapshots(3, "t/a"), 3, "");
-        assert_eq!(asked, ["zfs clone t/a@final t/x", "zfs unmount t/x"]);
+        assert_eq!(
+            asked,
+            ["zfs clone t/a@final t/x-partial", "zfs unmount t/x-partial", "zfs rename t/x-partial t/x"]
+        );
         // Neither what lacks the property, nor what has another's, nor what is not whole yet.
         let marked = snapshots(3, "t/a");
         let unmarked: String =

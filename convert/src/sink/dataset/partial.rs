@@ -2,7 +2,7 @@
 
 use std::io::{self, BufWriter, Write};
 
-use aurora_engine::host::{DatasetKind, Input, temporary_name};
+use aurora_engine::host::{DatasetKind, Input, Listed, Property, temporary_name};
 use aurora_formats::zfs::resume::ResumeToken;
 
 use super::is_there;
@@ -39,40 +39,60 @@ impl<'a> Partial<'a> {
         Ok(Self { name, input: None, is_begun: false, can_go_on: false, is_cut: false, bytes: 0, ctx })
     }
 
-    /// One that can be gone on with: what it is to become is in its name. What there is of it already.
-    pub(super) fn of(dataset: &str, links: &[Link<'_>], ctx: &'a Ctx<'_>) -> Result<(Self, There)> {
-        let guid = links.last().map_or(0, |last| last.guid);
-        let name = format!("{dataset}{PARTIAL}aurora-{guid:016x}");
-        let mut partial =
-            Self { name, input: None, is_begun: false, can_go_on: true, is_cut: false, bytes: 0, ctx };
-        let there = match partial.find(links)? {
-            Found::Nothing => There::default(),
-            Found::Part(there) => {
-                partial.is_begun = true;
-                there
-            }
-            Found::Other => {
-                ctx.zfs().destroy_tree(&partial.name)?;
-                There::default()
-            }
-        };
-        Ok((partial, there))
+    /// One that can be gone on with: what it is to become is in its name.
+    pub(super) fn of(dataset: &str, id: u64, ctx: &'a Ctx<'_>) -> Result<Self> {
+        let name = format!("{dataset}{PARTIAL}aurora-{id:016x}");
+        Ok(Self { name, input: None, is_begun: false, can_go_on: true, is_cut: false, bytes: 0, ctx })
     }
 
-    fn find(&self, links: &[Link<'_>]) -> Result<Found> {
-        let listed = match self.ctx.zfs().list(&self.name) {
+    /// What there is of it already, or of a child. What can't be gone on with is destroyed.
+    pub(super) fn there(&mut self, below: &str, links: &[Link<'_>]) -> Result<There> {
+        let dataset = format!("{}{below}", self.name);
+        match self.find(&dataset, links)? {
+            Found::Nothing => Ok(There::default()),
+            Found::Part(there) => {
+                self.is_begun = true;
+                Ok(there)
+            }
+            Found::Other => {
+                self.ctx.zfs().destroy_tree(&dataset)?;
+                Ok(There::default())
+            }
+        }
+    }
+
+    /// Makes it a clone, or a child of it.
+    pub(super) fn clone_of(&mut self, origin: &str, below: &str, properties: &[Property]) -> Result<()> {
+        let dataset = format!("{}{below}", self.name);
+        if is_there(&dataset, self.ctx)? {
+            self.ctx.zfs().destroy_tree(&dataset)?;
+        }
+        self.ctx.zfs().clone_of(origin, &dataset, properties)?;
+        self.is_begun = true;
+        Ok(())
+    }
+
+    /// Makes it as an empty file system.
+    pub(super) fn create(&mut self, properties: &[Property]) -> Result<()> {
+        self.ctx.zfs().create(&self.name, properties)?;
+        self.is_begun = true;
+        Ok(())
+    }
+
+    fn find(&self, dataset: &str, links: &[Link<'_>]) -> Result<Found> {
+        let listed = match self.ctx.zfs().list(dataset) {
             Err(e) if is_absent(&e) => return Ok(Found::Nothing),
             listed => listed?,
         };
         let snapshots: Vec<_> = listed.iter().filter(|one| one.kind == DatasetKind::Snapshot).collect();
-        let is_link = |(snapshot, link): (&&aurora_engine::host::Listed, &Link<'_>)| {
-            snapshot.guid == link.guid && snapshot.name == format!("{}@{}", self.name, link.name)
+        let is_link = |(snapshot, link): (&&Listed, &Link<'_>)| {
+            snapshot.guid == link.guid && snapshot.name == format!("{dataset}@{}", link.name)
         };
         let whole = snapshots.len();
         if whole > links.len() || !snapshots.iter().zip(links).all(is_link) {
             return Ok(Found::Other);
         }
-        let token = self.ctx.zfs().resume_token(&self.name)?;
+        let token = self.ctx.zfs().resume_token(dataset)?;
         let token = token.and_then(|token| ResumeToken::parse(&token).ok());
         Ok(match (token, links.get(whole)) {
             (Some(token), Some(next)) if token.to_guid == next.guid => {
@@ -83,25 +103,30 @@ impl<'a> Partial<'a> {
         })
     }
 
-    /// Receives one stream: a whole one, or an increment upon an origin, or upon what was received last.
+    /// Receives one stream, for it or for a child of it: a whole one, or an increment upon an origin, or upon what was
+    /// received last.
     pub(super) fn receive<T>(
         &mut self,
+        below: &str,
         origin: Option<&str>,
+        properties: &[Property],
         write: impl FnOnce(&mut dyn Write) -> Result<T>,
     ) -> Result<T> {
-        let received = self.receive_one(origin, write);
+        let dataset = format!("{}{below}", self.name);
+        let input = self.ctx.zfs().receive(&dataset, origin, properties, self.can_go_on)?;
+        let received = self.feed(input, write);
         if let Err(e) = &received {
             self.is_cut = matches!(e.kind(), ErrorKind::Command(e) if e.was_killed());
         }
         received
     }
 
-    fn receive_one<T>(
+    fn feed<T>(
         &mut self,
-        origin: Option<&str>,
+        input: Box<dyn Input>,
         write: impl FnOnce(&mut dyn Write) -> Result<T>,
     ) -> Result<T> {
-        self.input = Some(self.ctx.zfs().receive(&self.name, origin, self.can_go_on)?);
+        self.input = Some(input);
         self.is_begun = true;
         let mut buffered = BufWriter::with_capacity(BUFFER, &mut *self);
         let done = write(&mut buffered)?;
