@@ -115,6 +115,16 @@ pub(crate) struct Common {
         help_heading = "Common options"
     )]
     pub(crate) memory: u64,
+    /// Most bytes that a layer, a stream or a disk may unpack to; more is taken for an attack
+    #[arg(
+        long,
+        value_name = "SIZE",
+        global = true,
+        default_value = "256GiB",
+        value_parser = parse_size,
+        help_heading = "Common options"
+    )]
+    pub(crate) max_decoded: u64,
     /// The local store, an OCI layout [default: AURORA_STORE, else aurora/store in the user's data directory]
     #[arg(long, value_name = "DIR", global = true, help_heading = "Common options")]
     pub(crate) store: Option<PathBuf>,

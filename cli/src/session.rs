@@ -52,6 +52,7 @@ impl Session {
         let mut options = Options::new(std::env::temp_dir());
         options.threads = self.threads();
         options.memory = self.common.memory;
+        options.max_decoded = self.common.max_decoded;
         options.store = self.common.store.clone().or_else(default_store);
         options.registries = registry::options(&self.common.registries);
         if let Some(path) = &self.common.registries.ca {

@@ -110,6 +110,15 @@ impl Content {
         out
     }
 
+    /// The plain bytes that stand at `offset`: their body, where in it, and how many follow; `None` for a hole or what is
+    /// packed.
+    pub fn plain_at(&self, offset: u64) -> Option<(&Body, u64, u64)> {
+        let extent = self.extents.get(self.extents.partition_point(|e| e.offset + e.len <= offset))?;
+        let skip = offset.checked_sub(extent.offset)?;
+        let is_plain = extent.data.codec == BlockCodec::Off;
+        is_plain.then(|| (&extent.data.body, extent.data.at + skip, extent.len - skip))
+    }
+
     /// Fills `buf` from `offset`, zeros for holes. The range must lie within the file.
     pub fn read_at(&self, buf: &mut [u8], offset: u64, cache: &mut BlockCache) -> io::Result<()> {
         let end = offset + buf.len() as u64;

@@ -5,6 +5,8 @@ use std::io::{self, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
+use crate::fs::copy_range;
+
 /// Bytes that can be read anywhere, from any thread.
 pub trait ReadAt: Send + Sync {
     /// Fills `buf` from `offset`; an end of the bytes before that is [`io::ErrorKind::UnexpectedEof`].
@@ -12,6 +14,12 @@ pub trait ReadAt: Send + Sync {
 
     /// How many bytes there are.
     fn len(&self) -> u64;
+
+    /// Copies bytes into a file without having them pass through here. How many it was: perhaps fewer, perhaps none, and
+    /// the rest is to be read.
+    fn copy_into(&self, _offset: u64, _len: u64, _file: &File, _at: u64) -> io::Result<u64> {
+        Ok(0)
+    }
 
     /// Whether there is none.
     fn is_empty(&self) -> bool {
@@ -46,6 +54,10 @@ impl FileBody {
 impl ReadAt for FileBody {
     fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
         self.file.read_exact_at(buf, offset)
+    }
+
+    fn copy_into(&self, offset: u64, len: u64, file: &File, at: u64) -> io::Result<u64> {
+        copy_range(&self.file, offset, file, at, len)
     }
 
     fn len(&self) -> u64 {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::{Body, ReadAt};
+use crate::fs::copy_range;
 
 /// Bytes that all spools of a run may together hold in memory.
 #[derive(Clone)]
@@ -131,6 +132,13 @@ impl ReadAt for Spooled {
         match &self.file {
             Some(file) if !buf.is_empty() => file.read_exact_at(buf, offset - self.in_memory),
             _ => Ok(()),
+        }
+    }
+
+    fn copy_into(&self, offset: u64, len: u64, file: &File, at: u64) -> io::Result<u64> {
+        match (&self.file, offset.checked_sub(self.in_memory)) {
+            (Some(own), Some(offset)) => copy_range(own, offset, file, at, len),
+            _ => Ok(0),
         }
     }
 

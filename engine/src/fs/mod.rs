@@ -3,6 +3,7 @@
 
 mod atomic;
 mod beneath;
+mod copy;
 mod file;
 mod lock;
 mod locked_file;
@@ -19,6 +20,7 @@ mod walk;
 mod xattr;
 
 pub use atomic::{AtomicFile, OutputFile, replace_file, replace_private_file};
+pub(crate) use copy::copy_range;
 pub use file::{
     create_dir_all, exists, is_dir, is_file, is_regular, open_input, open_regular, read_dir, read_limited,
     remove_dir_all, remove_file, rename, size_of, stdin, stdout,

@@ -11,6 +11,7 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use super::beneath::Beneath;
 use super::meta::{self, Kind, Status};
 use super::xattr;
+use crate::body::ReadAt;
 
 /// A directory that a tree is written into. Paths are relative, bytes,
 /// components joined by `/`, never `.` or `..`. Symbolic links below it are made, never followed; what exists is
@@ -134,6 +135,11 @@ impl NewFile {
     /// Writes bytes at a place; what is never written is a hole.
     pub fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         self.0.write_all_at(bytes, offset)
+    }
+
+    /// Has the kernel copy bytes of a body; see [`ReadAt::copy_into`].
+    pub fn copy_from(&self, body: &dyn ReadAt, from: u64, len: u64, offset: u64) -> io::Result<u64> {
+        body.copy_into(from, len, &self.0, offset)
     }
 
     /// Sets the length.

@@ -11,6 +11,7 @@ use rustix::fs::{Mode, OFlags, SeekFrom};
 use rustix::io::Errno;
 
 use super::beneath::Beneath;
+use super::copy_range;
 use super::meta::{self, Kind, Status};
 use super::remove;
 use super::xattr::{self, Xattrs};
@@ -170,6 +171,15 @@ impl ReadAt for DirFile {
             unchanged(&file, &self.path, &self.status)?;
         }
         Ok(())
+    }
+
+    fn copy_into(&self, offset: u64, len: u64, to: &File, at: u64) -> io::Result<u64> {
+        let file = self.tree.file(&self.path, &self.status)?;
+        let copied = copy_range(&file, offset, to, at, len)?;
+        if offset + copied == self.status.size {
+            unchanged(&file, &self.path, &self.status)?;
+        }
+        Ok(copied)
     }
 
     fn len(&self) -> u64 {
