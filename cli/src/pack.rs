@@ -82,7 +82,7 @@ pub(crate) fn run(args: &Pack, session: &Session) -> Result<Exit, Stop> {
         manifest: args.manifest.clone(),
         config: args.config.clone(),
         settings: args.settings.settings(),
-        owners: args.owners.map(),
+        owners: args.owners.map()?,
         source_date: source_date()?,
         exclude: args.exclude.clone(),
         incremental: args.incremental,

@@ -66,7 +66,7 @@ pub(crate) fn run(args: &Unpack, session: &Session) -> Result<Exit, Stop> {
         selection: selection(&args.selected),
         layers: args.layers.into(),
         placement: args.placement.into(),
-        owners: args.owners.map(),
+        owners: args.owners.map()?,
         volumes: args.volumes.clone(),
         image_volumes: args.image_volumes,
         properties: args.properties.clone(),

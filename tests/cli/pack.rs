@@ -357,3 +357,40 @@ fn images_say_what_a_config_and_source_date_epoch_say() {
     assert_eq!(index("a"), index("b"));
     run("soon", "oci:x").exits(2).says("SOURCE_DATE_EPOCH");
 }
+
+#[test]
+fn a_base_keeps_what_it_says_and_what_is_excluded() {
+    let sample = Sample::new();
+    let settings = ["--env", "A=1", "--annotation", "k=v", "--platform", "linux/arm64"];
+    sample.run(&[&["pack", "-q", "tree", "oci:base"][..], &settings].concat()).exits(0);
+    sample.run(&["unpack", "-q", "oci:base", "work"]).exits(0);
+    std::fs::remove_dir_all(sample.join("work/etc")).expect("it can be removed");
+    let args =
+        ["pack", "-q", "--base", "oci:base", "--exclude", "/etc/hosts", "--name", "web", "work", "oci:top"];
+    sample.run(&args).exits(0);
+    let (manifest, config) = documents(&sample, "top");
+    assert_eq!((&config["architecture"], &config["config"]["Env"]), (&json!("arm64"), &json!(["A=1"])));
+    assert_eq!(manifest["annotations"]["k"], json!("v"));
+    // All else in the directory is gone.
+    let done = sample.run(&["ls", "--jsonl", "oci:top"]).exits(0);
+    let etc: Vec<&str> = done.out.lines().filter(|line| line.contains("\"etc")).collect();
+    assert!(etc.len() == 2 && etc[1].contains("etc/hosts"), "{etc:?}");
+    std::fs::write(sample.join("work/etc"), "a file").expect("it can be written");
+    let args = ["pack", "--base", "oci:base", "--exclude", "/etc/hosts", "work", "oci:no"];
+    sample.run(&args).exits(1).says("etc: ").says("no directory any more");
+    // A config goes before the base's, which has the platform where it says none.
+    std::fs::write(sample.join("c.json"), r#"{"config":{"Env":["C=3"]},"created":"2020-01-01T00:00:00Z"}"#)
+        .expect("it can be written");
+    sample.run(&["pack", "-q", "--base", "oci:base", "--config", "c.json", "tree", "oci:new"]).exits(0);
+    let (_, config) = documents(&sample, "new");
+    assert_eq!((&config["architecture"], &config["config"]["Env"]), (&json!("arm64"), &json!(["C=3"])));
+    // What is said counts for more than what the surroundings say.
+    let args = ["pack", "-q", "tree", "oci:dated", "--created", "2026-01-31T12:00:00Z"];
+    sample.run_with(&args, &[("SOURCE_DATE_EPOCH", "1000")]).exits(0);
+    assert_eq!(documents(&sample, "dated").1["created"], json!("2026-01-31T12:00:00Z"));
+    sample.run(&["pack", "tree", "tar:x", "--env", "A=1"]).exits(2).says("says nothing");
+    sample
+        .run(&["pack", "tree", "oci:x", "--uid-map", "0:5:1", "--uid-map", "1:5:10"])
+        .exits(2)
+        .says("overlap");
+}

@@ -32,9 +32,11 @@ GUEST = r"""
 set -e
 export TMPDIR=/tmp
 cd /share
-cp tree_manifest.py /tmp/
-imageadm() { lib/ld-linux-x86-64.so.2 --library-path /share/lib ./imageadm "$@"; }
-listing() { python3 -B /tmp/tree_manifest.py "$1" >"out/$2.jsonl"; }
+# The share keeps nothing in memory, and a program is read at every start.
+mkdir /tmp/bin
+cp -r tree_manifest.py lib imageadm /tmp/bin/
+imageadm() { /tmp/bin/lib/ld-linux-x86-64.so.2 --library-path /tmp/bin/lib /tmp/bin/imageadm "$@"; }
+listing() { python3 -B /tmp/bin/tree_manifest.py "$1" >"out/$2.jsonl"; }
 """
 
 
@@ -296,7 +298,9 @@ class Harness:
         os.makedirs(share + "/lib", exist_ok=True)
         for path, copy in [(program, name)] + [(path, "lib/" + os.path.basename(path)) for path in linked]:
             copy = os.path.join(share, copy)
-            shutil.copyfile(path, copy)
+            # Its symbols are most of it, and of no use there.
+            if self.run("strip", "-o", copy, path).returncode:
+                shutil.copyfile(path, copy)
             os.chmod(copy, 0o755)
 
     def guest_share(self):

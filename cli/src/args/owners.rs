@@ -1,7 +1,10 @@
 //! Owners that are others on this host.
 
+use aurora_convert::Error;
 use aurora_convert::tree::owners::{IdRange, OwnerMap};
 use clap::Args;
+
+use crate::session::Stop;
 
 /// Owners of an image and of this host.
 #[derive(Debug, Args)]
@@ -18,14 +21,16 @@ pub(crate) struct Owners {
 }
 
 impl Owners {
-    pub(crate) fn map(&self) -> OwnerMap {
-        match (self.rootless, self.users.is_empty() && self.groups.is_empty()) {
+    pub(crate) fn map(&self) -> Result<OwnerMap, Stop> {
+        Ok(match (self.rootless, self.users.is_empty() && self.groups.is_empty()) {
             (true, _) => {
                 let (uid, gid) = (rustix::process::geteuid(), rustix::process::getegid());
                 OwnerMap::All(uid.as_raw(), gid.as_raw())
             }
             (false, true) => OwnerMap::Same,
-            (false, false) => OwnerMap::Ranges { users: self.users.clone(), groups: self.groups.clone() },
-        }
+            (false, false) => {
+                OwnerMap::ranges(self.users.clone(), self.groups.clone()).map_err(Error::usage)?
+            }
+        })
     }
 }

@@ -10,7 +10,7 @@ use crate::Step;
 
 /// Where [`Image::extra`] keeps the history of an image whose layers are kept: lines that made no layer have no
 /// step to stand at.
-pub(super) const HISTORY: &str = "history";
+pub(crate) const HISTORY: &str = "history";
 
 /// What a config and a manifest's annotations say of an image.
 pub fn from_config(config: &Config, annotations: &Annotations) -> Image {

@@ -85,6 +85,10 @@ pub fn pack(src: &ImageName, dst: &ImageName, options: &PackOptions, ctx: &Ctx<'
         let text = "--base is for OCI images; of a clone, `pack -i` makes a SmartOS image upon another";
         return Err(Error::usage(text).in_image(dst.to_string()));
     }
+    if let (Some(option), false) = (for_images_only(options), holds_config(dst)) {
+        let text = format!("{option} is for forms that say something of an image, and this says nothing");
+        return Err(Error::usage(text).in_image(dst.to_string()));
+    }
     let mut convert = options.convert.clone();
     let manifest = begin(given, None, &mut convert, dst)?;
     check(src, dst, &convert)?;
@@ -97,14 +101,18 @@ pub fn pack(src: &ImageName, dst: &ImageName, options: &PackOptions, ctx: &Ctx<'
     match &mut loaded {
         Loaded::Filesystem(lineage) => {
             let from = |e: Error| e.in_image(src.to_string());
-            if let Some(image) = config.or(base_image) {
+            let described = base::describe(config, base_image, ctx);
+            if let Some(image) = described {
                 lineage.image = image;
-            }
-            if let Some(manifest) = &manifest {
+                if let Some(manifest) = &manifest {
+                    add_to(&mut lineage.image, manifest)?;
+                }
+            } else if let Some(manifest) = &manifest {
                 describe(&mut lineage.image, manifest)?;
             }
             options.settings.apply(&mut lineage.image);
-            let removed = exclude::leave_out(lineage, base.as_mut(), src, &options.exclude, ctx);
+            let removed =
+                exclude::leave_out(lineage, base.as_mut(), src, &options.exclude, ctx).map_err(from)?;
             if !options.exclude.is_empty() {
                 facts.push(("excluded".to_owned(), removed.to_string()));
             }
@@ -115,6 +123,7 @@ pub fn pack(src: &ImageName, dst: &ImageName, options: &PackOptions, ctx: &Ctx<'
             }
             if let Some(latest) = options.source_date {
                 let count = dates::no_later_than(lineage, base.as_ref(), latest);
+                lineage.image.created = options.settings.created.or(Some(latest));
                 facts.push(("times set to SOURCE_DATE_EPOCH".to_owned(), count.to_string()));
             }
             if base.is_some() {
@@ -150,6 +159,18 @@ fn is_raw_material(src: &ImageName) -> bool {
             | ImageName::Raw { .. }
             | ImageName::Qcow2 { .. }
     )
+}
+
+/// Whether a form has a place for what an image says of itself.
+fn holds_config(dst: &ImageName) -> bool {
+    dst.is_oci() || matches!(dst, ImageName::Smartos { .. })
+}
+
+/// The first option that means nothing where files alone are kept.
+fn for_images_only(options: &PackOptions) -> Option<&'static str> {
+    let has_settings = options.settings != Settings::default();
+    let settings = has_settings.then_some("what an OCI config is to say (--env, --cmd, --label …)");
+    options.config.is_some().then_some("--config").or(settings)
 }
 
 /// The first option that means nothing for a disk.
@@ -240,6 +261,14 @@ fn begin(
     }
     manifest.set("v", 2);
     Ok(Some(manifest))
+}
+
+/// Adds what a manifest says to an image that says something of itself already.
+fn add_to(image: &mut Image, manifest: &Manifest) -> Result<()> {
+    let said = from_manifest(manifest)?;
+    image.annotations.extend(said.annotations);
+    image.author = said.author.or(image.author.take());
+    Ok(())
 }
 
 /// Puts a manifest to an image that says nothing of itself.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use aurora_engine::host::Property;
+use aurora_formats::model::EntryPath;
 
 mod volumes;
 
@@ -15,7 +15,7 @@ use crate::sink::dataset::{Child, Family};
 use crate::sink::{self, Target, WriteOptions, refuse_losses};
 use crate::tree::owners::OwnerMap;
 use crate::tree::place::{self, Placement};
-use crate::tree::volumes::VolumeSpec;
+use crate::tree::volumes::{Property, VolumeSpec, fits};
 use crate::{Ctx, Error, Result};
 
 /// What tunes unpacking.
@@ -57,7 +57,7 @@ pub fn unpack(src: &ImageName, dst: &ImageName, options: &UnpackOptions, ctx: &C
     for step in &mut lineage.steps {
         options.owners.apply(Arc::make_mut(&mut step.tree), ctx).map_err(from)?;
         if options.owners != OwnerMap::Same {
-            step.become_other(format_args!("owners {:?}", options.owners));
+            step.become_other(format_args!("owners {}", options.owners));
         }
     }
     let children = match dst {
@@ -103,15 +103,17 @@ fn children(
     options: &UnpackOptions,
     ctx: &Ctx<'_>,
 ) -> Result<Vec<Child>> {
-    let mut specs = options.volumes.clone();
-    if options.image_volumes {
-        let named = volumes::of_image(&lineage.image, ctx);
-        specs
-            .extend(named.into_iter().filter(|spec| options.volumes.iter().all(|own| own.path != spec.path)));
-    }
     let last = lineage.steps.last().expect("a lineage is never empty");
     let detected = || if src.is_zfs() { place::detect(&last.tree) } else { Placement::Top };
     let placement = options.placement.unwrap_or_else(detected);
+    let mut specs = options.volumes.clone();
+    if options.image_volumes {
+        let trees: Vec<_> = lineage.steps.iter().map(|step| step.tree.clone()).collect();
+        let fit = |path: &EntryPath| fits(&trees, &volumes::in_dataset(placement, path));
+        let named = volumes::of_image(&lineage.image, &fit, ctx);
+        specs
+            .extend(named.into_iter().filter(|spec| options.volumes.iter().all(|own| own.path != spec.path)));
+    }
     volumes::cut(lineage, specs, placement, name, &options.properties, ctx)
 }
 
@@ -126,6 +128,14 @@ fn check(src: &ImageName, dst: &ImageName, options: &UnpackOptions) -> Result<()
         |(at, spec): (usize, &VolumeSpec)| options.volumes[..at].iter().any(|b| b.path == spec.path);
     if options.volumes.iter().enumerate().any(is_twice) {
         return refuse("one volume is named twice");
+    }
+    let names = |list: &[Property]| list.iter().map(|p| p.name().to_owned()).collect::<Vec<_>>();
+    let lists = options.volumes.iter().map(|spec| &spec.properties).chain([&options.properties]);
+    for mut names in lists.map(|list| names(list)) {
+        names.sort();
+        if names.windows(2).any(|pair| pair[0] == pair[1]) {
+            return refuse("one property is set twice");
+        }
     }
     if options.via_files && (has_volumes || options.layers == Layers::Keep) {
         return refuse(

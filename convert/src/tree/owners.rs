@@ -1,5 +1,6 @@
 //! Owners on the way to a host whose numbers are others.
 
+use std::fmt;
 use std::str::FromStr;
 
 use aurora_formats::model::{EntryPath, Owner};
@@ -38,6 +39,12 @@ impl FromStr for IdRange {
     }
 }
 
+impl fmt::Display for IdRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.image, self.host, self.size)
+    }
+}
+
 /// What becomes of owners.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum OwnerMap {
@@ -55,7 +62,43 @@ pub enum OwnerMap {
     All(u32, u32),
 }
 
+/// What it does, in a spelling that stays: guids of snapshots are made from it.
+impl fmt::Display for OwnerMap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ranges = |f: &mut fmt::Formatter<'_>, what: &str, ranges: &[IdRange]| {
+            write!(f, "{what}")?;
+            ranges.iter().try_for_each(|range| write!(f, " {range}"))
+        };
+        match self {
+            Self::Same => f.write_str("same"),
+            Self::Ranges { users, groups } => {
+                ranges(f, "users", users)?;
+                ranges(f, " groups", groups)
+            }
+            Self::All(uid, gid) => write!(f, "all {uid}:{gid}"),
+        }
+    }
+}
+
 impl OwnerMap {
+    /// Ranges of which no two have a number in common, on either side: or there would be no way back.
+    pub fn ranges(users: Vec<IdRange>, groups: Vec<IdRange>) -> Result<Self, String> {
+        let meet = |a: u32, b: u32, one: &IdRange, other: &IdRange| {
+            u64::from(a) < u64::from(b) + u64::from(other.size)
+                && u64::from(b) < u64::from(a) + u64::from(one.size)
+        };
+        for list in [&users, &groups] {
+            for (n, one) in list.iter().enumerate() {
+                for other in &list[..n] {
+                    if meet(one.image, other.image, one, other) || meet(one.host, other.host, one, other) {
+                        return Err(format!("ranges of owners overlap: {other} and {one}"));
+                    }
+                }
+            }
+        }
+        Ok(Self::Ranges { users, groups })
+    }
+
     /// Changes the owners of a tree.
     pub fn apply(&self, tree: &mut Tree, ctx: &Ctx<'_>) -> Result<()> {
         if *self == Self::Same {
@@ -198,11 +241,16 @@ mod tests {
     fn owners_are_mapped_or_refused() {
         assert_eq!(mapped_tree(&OwnerMap::Same).unwrap(), (vec![(0, 0), (10, 20), (0, 5)], 0));
         let users = vec!["0:1000:1".parse().unwrap(), "1:2001:100".parse().unwrap()];
-        let map = OwnerMap::Ranges { users: users.clone(), groups: Vec::new() };
+        for (a, b) in [("0:5:1", "1:5:10"), ("0:5:2", "1:50:1"), ("4:0:4294967290", "0:4294967290:5")] {
+            let ranges = vec![a.parse().unwrap(), b.parse().unwrap()];
+            assert!(OwnerMap::ranges(Vec::new(), ranges).is_err(), "{a} {b}");
+        }
+        let map = OwnerMap::ranges(users.clone(), Vec::new()).unwrap();
         assert_eq!(mapped_tree(&map).unwrap().0, [(1000, 0), (2010, 20), (1000, 5)]);
         let map = OwnerMap::Ranges { users, groups: vec!["0:0:6".parse().unwrap()] };
         let e = mapped_tree(&map).unwrap_err();
         assert_eq!(e.to_string(), "a: the target can't hold this: group 20 is in no range of the map");
         assert_eq!(mapped_tree(&OwnerMap::All(7, 8)).unwrap(), (vec![(7, 8); 3], 2));
+        assert_eq!(map.to_string(), "users 0:1000:1 1:2001:100 groups 0:0:6");
     }
 }

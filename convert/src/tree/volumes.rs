@@ -10,6 +10,9 @@ use aurora_formats::model::{EntryPath, Metadata};
 use super::{InodeId, Kind, Tree, default_directory};
 use crate::{Error, ErrorKind, Result};
 
+/// Longest path of a volume: it becomes part of a mount point, which ZFS keeps in 1024 bytes.
+const MAX_PATH: usize = 512;
+
 /// `PATH[:PROPERTY=VALUE[,PROPERTY=VALUE…]]`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VolumeSpec {
@@ -23,7 +26,8 @@ impl VolumeSpec {
     /// One of this path, which begins with a slash.
     pub fn new(path: &str, properties: Vec<Property>) -> Result<Self, String> {
         let bad = || format!("a path from the root is needed, without `..`: {}", path.escape_default());
-        if !path.starts_with('/') || path.split('/').any(|part| part == "..") {
+        let is_odd = path.len() > MAX_PATH || path.chars().any(char::is_control);
+        if is_odd || !path.starts_with('/') || path.split('/').any(|part| part == "..") {
             return Err(bad());
         }
         let parts = path.split('/').filter(|part| !part.is_empty() && *part != ".");
@@ -94,6 +98,20 @@ pub(crate) fn split(trees: &[Arc<Tree>], paths: &[EntryPath]) -> Result<Split> {
     Ok(out)
 }
 
+/// Whether a path may be a volume of these trees: no step has anything but directories on the way.
+pub(crate) fn fits(trees: &[Arc<Tree>], path: &EntryPath) -> Result<()> {
+    for tree in trees {
+        let (mut dir, mut at) = (Tree::ROOT, EntryPath::root());
+        for name in path.components() {
+            at = at.join(name);
+            let Some(there) = tree.child(dir, name) else { break };
+            is_directory(tree, there).map_err(|e| e.at_entry(&at))?;
+            dir = there;
+        }
+    }
+    Ok(())
+}
+
 /// Sees to a directory at a path whose parent is there.
 fn make(tree: &mut Tree, path: &EntryPath, made: InodeId) -> Result<()> {
     let (parent, name) = path.split().expect("a volume is not the root");
@@ -102,6 +120,10 @@ fn make(tree: &mut Tree, path: &EntryPath, made: InodeId) -> Result<()> {
         tree.link(parent, name, made);
         return Ok(());
     };
+    is_directory(tree, there)
+}
+
+fn is_directory(tree: &Tree, there: InodeId) -> Result<()> {
     match tree.inode(there).kind {
         Kind::Dir(_) => Ok(()),
         Kind::Symlink(_) => {
@@ -175,7 +197,7 @@ mod tests {
         let spec: VolumeSpec = "/var//lib/:compression=lz4,quota=1G".parse().unwrap();
         assert_eq!((spec.path, spec.properties.len()), (path("var/lib"), 2));
         assert!("/a".parse::<VolumeSpec>().unwrap().properties.is_empty());
-        for text in ["", "/", "a", "/a/../b", "/a:x", "/a:"] {
+        for text in ["", "/", "a", "/a/../b", "/a:x", "/a:", "/a\0", "/a\n"] {
             assert!(text.parse::<VolumeSpec>().is_err(), "{text}");
         }
     }

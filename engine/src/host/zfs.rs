@@ -166,22 +166,27 @@ impl<'a> Zfs<'a> {
         })
     }
 
-    /// Makes a dataset of a snapshot, and does not leave it mounted.
+    /// Makes a dataset of a snapshot, and does not mount it. Where this fails it may be there all the same.
     pub fn clone_of(
         self,
         snapshot: &str,
         dataset: &str,
         properties: &[Property],
     ) -> Result<(), CommandError> {
-        self.0.run(&with_properties(&["clone"], properties, &[snapshot, dataset]))?;
         // Only a very new `clone` can be told not to mount.
-        match self.run(&["unmount", dataset]) {
-            Err(e) if !e.says("not currently mounted") => {
-                let _ = self.run(&["destroy", dataset]);
-                Err(e)
-            }
-            _ => Ok(()),
-        }
+        let (canmount, others): (Vec<Property>, Vec<Property>) =
+            properties.iter().cloned().partition(|property| property.name() == "canmount");
+        let before = ["clone", "-o", "canmount=noauto"];
+        self.0.run(&with_properties(&before, &others, &[snapshot, dataset]))?;
+        self.set(dataset, "canmount", canmount.first().map_or("on", Property::value))
+    }
+
+    /// Where a pool's mount points are mounted, if that is elsewhere (`altroot`).
+    pub fn altroot(self, pool: &str) -> Result<Option<String>, CommandError> {
+        let line = CommandLine::new("zpool", &["get", "-H", "-p", "-o", "value", "altroot", pool]);
+        let printed = self.0.run(&line)?;
+        let value = String::from_utf8_lossy(&printed).trim_end_matches('\n').to_owned();
+        Ok((value != "-" && !value.is_empty()).then_some(value))
     }
 
     fn run(self, args: &[&str]) -> Result<(), CommandError> {
@@ -252,8 +257,8 @@ mod tests {
                 )
             }
             "zfs list -H -p -r -t snapshot -o name,guid,a:b t" => Answer::output("t@a\t1\tx\nt/b@c\t2\t-\n"),
-            "zfs unmount t/c" => Answer::failure("cannot unmount 't/c': not currently mounted"),
-            "zfs unmount t/d" => Answer::failure("busy"),
+            "zfs set canmount=on t/d" => Answer::failure("busy"),
+            "zpool get -H -p -o value altroot t" => Answer::output("/mnt\n"),
             "zfs send -i t/x@final t/a@s" => Answer::output("stream"),
             "zfs get -H -p -o value receive_resume_token t/new" => Answer::output("1-a\n"),
             "zfs get -H -p -o value receive_resume_token t/b" => Answer::output("-\n"),
@@ -287,8 +292,10 @@ mod tests {
         let marked = zfs.marked("t", "a:b").unwrap();
         let marks: Vec<_> = marked.iter().map(|m| (m.name.as_str(), m.guid, m.mark.as_deref())).collect();
         assert_eq!(marks, [("t@a", 1, Some("x")), ("t/b@c", 2, None)]);
-        zfs.clone_of("t/a@s", "t/c", &["atime=off".parse().unwrap()]).unwrap();
+        let properties = ["atime=off".parse().unwrap(), "canmount=off".parse().unwrap()];
+        zfs.clone_of("t/a@s", "t/c", &properties).unwrap();
         assert!(zfs.clone_of("t/a@s", "t/d", &[]).unwrap_err().says("busy"));
+        assert_eq!(zfs.altroot("t").unwrap().as_deref(), Some("/mnt"));
         zfs.create("t/e", &["mountpoint=/e".parse().unwrap()]).unwrap();
         zfs.mount("t/e").unwrap();
         zfs.unmount("t/e").unwrap();
@@ -311,11 +318,11 @@ mod tests {
                 "zfs get -H -p -o value receive_resume_token t/b",
                 "zfs receive -A t/new",
                 "zfs list -H -p -r -t snapshot -o name,guid,a:b t",
-                "zfs clone -o atime=off t/a@s t/c",
-                "zfs unmount t/c",
-                "zfs clone t/a@s t/d",
-                "zfs unmount t/d",
-                "zfs destroy t/d",
+                "zfs clone -o canmount=noauto -o atime=off t/a@s t/c",
+                "zfs set canmount=off t/c",
+                "zfs clone -o canmount=noauto t/a@s t/d",
+                "zfs set canmount=on t/d",
+                "zpool get -H -p -o value altroot t",
                 "zfs create -o mountpoint=/e t/e",
                 "zfs mount t/e",
                 "zfs unmount t/e",

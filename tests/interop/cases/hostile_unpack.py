@@ -147,6 +147,12 @@ def nobody(t):
         t.check("nobody: told", {"su", "null"} <= lost, lost)
         su = os.lstat(target + "/su")
         t.check("nobody: his own", (su.st_uid, os.path.lexists(target + "/null")) == (NOBODY, False), su)
+        if more:
+            # The way back: nothing of what he could not make is taken away.
+            done = t.run(top + "/imageadm", "pack", "-q", "--base", source, *more, target, "oci:%s/again" % top, user=NOBODY,
+                         group=NOBODY, extra_groups=[], env={"HOME": top, "TMPDIR": top, "PATH": os.environ["PATH"]})
+            t.check("nobody: packs", done.returncode == 0, done.stderr.decode("utf-8", "replace"))
+            t.same("nobody: the same", t.ls(source), t.ls("oci:%s/again" % top), ("root",))
         done = t.run(top + "/imageadm", "unpack", "--strict", *more, source, target + "-strict", user=NOBODY, group=NOBODY,
                      extra_groups=[], env={"HOME": top, "TMPDIR": top, "PATH": os.environ["PATH"]})
         gone = not os.path.exists(target + "-strict")

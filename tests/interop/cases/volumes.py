@@ -61,6 +61,8 @@ for way in "--via files" "--via stream" "$V"; do
     imageadm unpack $way oci:lay:1 dataset:tank/small/x >/dev/null 2>>out/small.err
     echo $? >>out/small.status
 done
+imageadm unpack --via files -o casesensitivity=insensitive oci:cases dataset:tank/small/insensitive >/dev/null 2>out/cases.err
+echo $? >>out/small.status
 set -e
 zfs list -H -o name -r tank >out/datasets
 ls -A /tmp >out/tmp
@@ -88,6 +90,12 @@ def make_images(t, share):
     os.link(work + "/var/log-0", work + "/bin/log")
     t.imageadm("pack", "-q", "--base", "oci:%s/lay:0" % share, work, "oci:%s/lay:1" % share)
     want = t.tree(work)
+    shutil.rmtree(work)
+    os.mkdir(work)
+    for name in ("Name", "name"):
+        with open("%s/%s" % (work, name), "w") as f:
+            f.write(name)
+    t.imageadm("pack", "-q", work, "oci:%s/cases" % share)
     shutil.rmtree(work)
     return want
 
@@ -139,6 +147,9 @@ def run(t):
     t.same("files", want, rows("files"))
     t.check("state", read("files.state").split() == ["no", "/tank/files", "on", "off", "lz4", "off", "tank/files@final"],
             read("files.state"))
-    t.check("a full quota", read("small.status").split() == ["1"] * 3, read("small.status") + read("small.err"))
+    t.check("failures", read("small.status").split() == ["1"] * 4, read("small.status") + read("small.err"))
+    files = next(line for line in read("small.err").splitlines() if line.startswith("error"))
+    t.check("a full quota", "quota" in files and ("var/" in files or "bin/" in files), files)
+    t.check("names that are one", ", name: " in read("cases.err") and "exists" in read("cases.err"), read("cases.err"))
     left = [name for name in read("datasets").split() if "partial" in name or name.startswith("tank/small/")]
     t.check("nothing left", not left and "aurora" not in read("tmp"), read("datasets") + read("tmp"))

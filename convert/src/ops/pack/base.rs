@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use crate::image::Image;
+use crate::image::oci::HISTORY;
 use crate::lineage::{Base, Layers, Lineage};
 use crate::names::ImageName;
 use crate::ops::{ConvertOptions, must_exist};
 use crate::source::oci;
-use crate::tree;
 use crate::tree::owners::OwnerMap;
+use crate::tree::{self, Kind, Tree};
 use crate::{Ctx, Error, Loss, LossKind, Result};
 
 /// Reads the image that is built upon.
@@ -28,6 +29,24 @@ pub(super) fn read(
     // It is another one, made at another time.
     image.created = None;
     Ok((Some(image), Some(base)))
+}
+
+/// What the image says, if a config or a base does: the config goes first.
+pub(super) fn describe(config: Option<Image>, base: Option<Image>, ctx: &Ctx<'_>) -> Option<Image> {
+    let (Some(mut config), Some(base)) = (config.clone(), base.clone()) else { return config.or(base) };
+    match (&config.platform, base.platform) {
+        (Some(said), Some(is)) if *said != is => {
+            let detail = format!("the config says {said}, and the layers of the base are of {is}");
+            ctx.lose(Loss { path: None, kind: LossKind::Oddity, detail });
+        }
+        (None, is) => config.platform = is,
+        _ => {}
+    }
+    config.annotations = base.annotations;
+    if let Some(history) = base.extra.get(HISTORY) {
+        config.extra.insert(HISTORY.into(), history.clone());
+    }
+    Some(config)
 }
 
 /// Whether what is asked for is one layer: what a snapshot changes of another.
@@ -66,9 +85,58 @@ pub(super) fn turn_owners_back(
     if *owners == OwnerMap::Same {
         return Ok(());
     }
+    let is_rootless = matches!(owners, OwnerMap::All(..));
     for step in &mut lineage.steps {
+        if let (Some(base), true) = (base, is_rootless) {
+            keep_privileged(Arc::make_mut(&mut step.tree), &base.tree, ctx);
+        }
         owners.turn_back(Arc::make_mut(&mut step.tree), base.map(|base| &*base.tree), ctx)?;
-        step.become_other(format_args!("owners back from {owners:?}"));
+        step.become_other(format_args!("owners back from {owners}"));
     }
     Ok(())
+}
+
+/// What nobody but root can make stays as the base has it: devices that are not there, and attributes of the system on
+/// files that are as they were.
+fn keep_privileged(tree: &mut Tree, base: &Tree, ctx: &Ctx<'_>) {
+    let mut kept = 0;
+    for (path, id) in base.walk() {
+        let old = base.inode(id);
+        let Some((parent, name)) = path.split() else { continue };
+        match (tree.lookup(&path), &old.kind) {
+            (None, Kind::Char(_) | Kind::Block(_)) => {
+                let Some(parent) = tree.lookup(&parent).filter(|id| tree.children(*id).is_some()) else {
+                    continue;
+                };
+                let made = tree.add(old.meta.clone(), old.kind.clone());
+                tree.link(parent, name, made);
+                kept += 1;
+            }
+            (Some(new), _) => {
+                let inode = tree.inode(new);
+                let same_type = std::mem::discriminant(&inode.kind) == std::mem::discriminant(&old.kind);
+                if !same_type || inode.meta.mtime != old.meta.mtime {
+                    continue;
+                }
+                let missing: Vec<_> = old
+                    .meta
+                    .xattrs
+                    .iter()
+                    .filter(|(key, _)| key.starts_with(b"security.") || key.starts_with(b"trusted."))
+                    .filter(|(key, _)| !inode.meta.xattrs.contains_key(*key))
+                    .map(|(key, value)| (key.clone(), value.clone()))
+                    .collect();
+                if !missing.is_empty() {
+                    tree.inode_mut(new).meta.xattrs.extend(missing);
+                    kept += 1;
+                }
+            }
+            _ => {}
+        }
+    }
+    if kept > 0 {
+        let detail =
+            format!("{kept} devices and attributes that only root can make are kept as the base has them");
+        ctx.lose(Loss { path: None, kind: LossKind::Oddity, detail });
+    }
 }

@@ -6,10 +6,9 @@ use aurora_formats::model::{EntryPath, Timestamp};
 
 use crate::lineage::{Base, Lineage};
 
-/// Dates an image, and sets back what is newer: that is from the making of it. What the base has with the same time
+/// Dates the layers, and sets back what is newer: that is from the making of it. What the base has with the same time
 /// keeps it. How many inodes of the last tree it was.
 pub(super) fn no_later_than(lineage: &mut Lineage, base: Option<&Base>, latest: Timestamp) -> usize {
-    lineage.image.created = Some(latest);
     let mut count = 0;
     for step in &mut lineage.steps {
         step.created = Some(latest);

@@ -50,6 +50,7 @@ pub(super) fn increment(
     if let Some(manifest) = &manifest {
         describe(&mut image, manifest)?;
     }
+    image.created = options.source_date.or(image.created);
     if convert.selection.platform.is_some() {
         image.platform = convert.selection.platform.clone();
     }

@@ -12,7 +12,7 @@ use crate::names::DatasetName;
 use crate::sink::dataset::Child;
 use crate::tree::place::Placement;
 use crate::tree::volumes::{VolumeSpec, split};
-use crate::{Ctx, Loss, LossKind, Result};
+use crate::{Ctx, Error, ErrorKind, Loss, LossKind, Result};
 
 /// The annotation of an image with its volumes and their properties: a JSON object of objects,
 /// `{"/var/lib/db": {"recordsize": "16K"}}`.
@@ -37,8 +37,19 @@ const ALLOWED: &[&str] = &[
     "acltype",
 ];
 
+/// Longest name of a child: with those of image and snapshot it is to fit into 255 bytes.
+const MAX_NAME: usize = 80;
+/// Longest mount point. (ZAP_MAXVALUELEN)
+const MAX_MOUNTPOINT: usize = 1024;
+/// Most volumes that an image may name.
+const MAX_NAMED: usize = 256;
+
 /// The volumes that an image names: those of its annotation, and of `Volumes` in its config.
-pub(super) fn of_image(image: &Image, ctx: &Ctx<'_>) -> Vec<VolumeSpec> {
+pub(super) fn of_image(
+    image: &Image,
+    fit: &dyn Fn(&EntryPath) -> Result<()>,
+    ctx: &Ctx<'_>,
+) -> Vec<VolumeSpec> {
     let annotation = image.annotations.get(VOLUMES).map(|text| serde_json::from_str::<Value>(text));
     let annotated = match annotation {
         None => Default::default(),
@@ -53,11 +64,18 @@ pub(super) fn of_image(image: &Image, ctx: &Ctx<'_>) -> Vec<VolumeSpec> {
     let no_properties = Value::Null;
     let of_config = config.into_iter().flatten().map(|(path, _)| (path, &no_properties));
     for (path, properties) in annotated.iter().chain(of_config) {
+        if specs.len() == MAX_NAMED {
+            lose(ctx, format!("volumes of the image beyond the first {MAX_NAMED}"));
+            break;
+        }
         let properties = properties.as_object().into_iter().flatten();
         let properties = properties.filter_map(|(name, value)| allowed(path, name, value, ctx)).collect();
         match VolumeSpec::new(path, properties) {
             Ok(spec) if specs.iter().any(|other| other.path == spec.path) => {}
-            Ok(spec) => specs.push(spec),
+            Ok(spec) => match fit(&spec.path) {
+                Ok(()) => specs.push(spec),
+                Err(why) => lose(ctx, format!("a volume of the image: {why}")),
+            },
             Err(why) => lose(ctx, format!("a volume of the image: {why}")),
         }
     }
@@ -90,9 +108,7 @@ pub(super) fn cut(
         return Ok(Vec::new());
     }
     specs.sort_by(|a, b| a.path.cmp(&b.path));
-    let root = EntryPath::root();
-    let top = if placement == Placement::Root { root.join(b"root") } else { root };
-    let full = |path: &EntryPath| path.components().fold(top.clone(), |at, part| at.join(part));
+    let full = |path: &EntryPath| in_dataset(placement, path);
     let paths: Vec<EntryPath> = specs.iter().map(|spec| full(&spec.path)).collect();
     let trees: Vec<_> = lineage.steps.iter().map(|step| step.tree.clone()).collect();
     let done = split(&trees, &paths)?;
@@ -121,8 +137,24 @@ pub(super) fn cut(
         });
         let image = Image { created: lineage.image.created, ..Image::default() };
         let mut properties = spec.properties;
-        if let (Some(base), None) = (&base, properties.iter().find(|p| p.name() == "mountpoint")) {
-            properties.extend(Property::new("mountpoint", &format!("{base}/{path}")));
+        if properties.iter().all(|property| property.name() != "mountpoint") {
+            // Of one in another, where that is.
+            let outer = children.iter().rev().filter(|outer| path.starts_with(&full(&outer.path)));
+            let outer =
+                outer.filter_map(|outer| Some((full(&outer.path), mount_of(&outer.properties)?))).next();
+            let (above, base) =
+                outer.map_or((EntryPath::root(), base.clone()), |(at, base)| (at, Some(base)));
+            if let Some(base) = base {
+                let skip = if above.is_root() { 0 } else { above.as_bytes().len() + 1 };
+                let relative = String::from_utf8_lossy(&path.as_bytes()[skip..]);
+                let mountpoint = format!("{}/{relative}", base.trim_end_matches('/'));
+                let property =
+                    Property::new("mountpoint", &mountpoint).filter(|_| mountpoint.len() < MAX_MOUNTPOINT);
+                properties.push(property.ok_or_else(|| {
+                    Error::from(ErrorKind::Unsupported("the mount point of a volume is too long".into()))
+                        .at_entry(&path)
+                })?);
+            }
         }
         let name = free_name(&spec.path, &children);
         children.push(Child {
@@ -140,6 +172,16 @@ pub(super) fn cut(
     Ok(children)
 }
 
+/// A path of the image in its dataset.
+pub(super) fn in_dataset(placement: Placement, path: &EntryPath) -> EntryPath {
+    let root = EntryPath::root();
+    below(&if placement == Placement::Root { root.join(b"root") } else { root }, path)
+}
+
+fn below(top: &EntryPath, path: &EntryPath) -> EntryPath {
+    path.components().fold(top.clone(), |at, part| at.join(part))
+}
+
 /// Where the dataset will be mounted, if it says so or its parent does.
 fn mountpoint(dataset: &DatasetName, properties: &[Property], ctx: &Ctx<'_>) -> Result<Option<String>> {
     let is_path = |path: &String| path.starts_with('/');
@@ -148,8 +190,18 @@ fn mountpoint(dataset: &DatasetName, properties: &[Property], ctx: &Ctx<'_>) -> 
         return Ok(Some(own.value().to_owned()).filter(is_path).map(trimmed));
     }
     let Some((parent, name)) = dataset.dataset().rsplit_once('/') else { return Ok(None) };
-    let above = ctx.zfs().property(parent, "mountpoint")?;
-    Ok(above.filter(is_path).map(trimmed).map(|above| format!("{above}/{name}")))
+    let Some(above) = ctx.zfs().property(parent, "mountpoint")?.filter(is_path) else { return Ok(None) };
+    // What is told has the pool's other root in front, which is put there again.
+    let pool = parent.split('/').next().unwrap_or_default();
+    let altroot = ctx.zfs().altroot(pool)?.map(trimmed).filter(|root| !root.is_empty());
+    let inside = altroot.as_deref().and_then(|root| above.strip_prefix(root)).unwrap_or(&above);
+    Ok(Some(format!("{}/{name}", inside.trim_end_matches('/'))))
+}
+
+/// Where properties say that something is mounted.
+fn mount_of(properties: &[Property]) -> Option<String> {
+    let found = properties.iter().find(|property| property.name() == "mountpoint")?;
+    found.value().starts_with('/').then(|| found.value().to_owned())
 }
 
 /// The path as one component of a dataset's name.
@@ -159,7 +211,7 @@ fn free_name(path: &EntryPath, taken: &[Child]) -> String {
         byte if byte.is_ascii_alphanumeric() || b"_-.:".contains(byte) => char::from(*byte),
         _ => '_',
     };
-    let plain: String = path.as_bytes().iter().map(letter).collect();
+    let plain: String = path.as_bytes().iter().take(MAX_NAME).map(letter).collect();
     let mut name = plain.clone();
     for n in 2.. {
         if taken.iter().all(|child| child.name != name) {
@@ -186,7 +238,7 @@ mod tests {
         let annotation =
             json!({"/db": {"recordsize": "16K", "copies": 2, "sharenfs": "on", "mountpoint": "/etc"}});
         image.annotations.insert(VOLUMES.into(), annotation.to_string());
-        let specs = of_image(&image, &ctx);
+        let specs = of_image(&image, &|_| Ok(()), &ctx);
         let shown = |spec: &VolumeSpec| {
             let properties: Vec<String> = spec.properties.iter().map(Property::to_string).collect();
             format!("{} {}", spec.path, properties.join(","))

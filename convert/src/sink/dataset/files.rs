@@ -59,7 +59,8 @@ pub(crate) fn write(
 /// What it is while it is written: where nobody looks, and able to hold all that a stream can.
 fn own_properties(mountpoint: &str, target: Target) -> Vec<Property> {
     let property = |name, value| Property::new(name, value).expect("a property is called so");
-    let mut own = vec![property("canmount", "noauto"), property("mountpoint", mountpoint)];
+    let mut own =
+        vec![property("canmount", "noauto"), property("mountpoint", mountpoint), property("readonly", "off")];
     if target == Target::OpenZfs {
         own.extend([property("acltype", "posixacl"), property("xattr", "sa")]);
     }
@@ -123,12 +124,13 @@ mod tests {
     fn it_is_mounted_only_while_it_is_written() {
         let (lines, is_ok) = asked("");
         let want = [
-            "zfs create -o canmount=noauto -o -o acltype=posixacl -o xattr=sa -o compression=lz4 t/x-partial",
+            "zfs create -o canmount=noauto -o -o readonly=off -o acltype=posixacl -o xattr=sa -o compression=lz4 t/x-partial",
             "zfs mount t/x-partial",
             "zfs snapshot t/x-partial@final",
             "zfs unmount t/x-partial",
             "zfs inherit xattr t/x-partial",
             "zfs inherit acltype t/x-partial",
+            "zfs inherit readonly t/x-partial",
             "zfs set t/x-partial",
             "zfs set canmount=on t/x-partial",
             "zfs rename t/x-partial t/x",

@@ -2,7 +2,7 @@
 
 use std::io::{self, BufWriter, Write};
 
-use aurora_engine::host::{DatasetKind, Input, Listed, Property, temporary_name};
+use aurora_engine::host::{CommandError, DatasetKind, Input, Listed, Property, temporary_name};
 use aurora_formats::zfs::resume::ResumeToken;
 
 use super::is_there;
@@ -20,8 +20,12 @@ pub(super) const PARTIAL: &str = "-partial-";
 pub(super) struct Partial<'a> {
     pub(super) name: String,
     input: Option<Box<dyn Input>>,
-    /// Whether there may be something to destroy.
+    /// Whether there is something of this process to destroy.
     is_begun: bool,
+    /// Whether somebody else seems to be at it.
+    is_others: bool,
+    /// What children it may have, as `/NAME`.
+    children: Vec<String>,
     can_go_on: bool,
     is_cut: bool,
     pub(super) bytes: u64,
@@ -36,40 +40,77 @@ impl<'a> Partial<'a> {
         while is_there(&name, ctx)? {
             name = format!("{dataset}{PARTIAL}{}", temporary_name());
         }
-        Ok(Self { name, input: None, is_begun: false, can_go_on: false, is_cut: false, bytes: 0, ctx })
+        Ok(Self::named(name, false, ctx))
     }
 
     /// One that can be gone on with: what it is to become is in its name.
     pub(super) fn of(dataset: &str, id: u64, ctx: &'a Ctx<'_>) -> Result<Self> {
         let name = format!("{dataset}{PARTIAL}aurora-{id:016x}");
-        Ok(Self { name, input: None, is_begun: false, can_go_on: true, is_cut: false, bytes: 0, ctx })
+        Ok(Self::named(name, true, ctx))
+    }
+
+    fn named(name: String, can_go_on: bool, ctx: &'a Ctx<'_>) -> Self {
+        let (is_begun, is_others, is_cut) = (false, false, false);
+        Self {
+            name,
+            input: None,
+            is_begun,
+            is_others,
+            children: Vec::new(),
+            can_go_on,
+            is_cut,
+            bytes: 0,
+            ctx,
+        }
     }
 
     /// What there is of it already, or of a child. What can't be gone on with is destroyed.
     pub(super) fn there(&mut self, below: &str, links: &[Link<'_>]) -> Result<There> {
+        self.know(below);
         let dataset = format!("{}{below}", self.name);
         match self.find(&dataset, links)? {
             Found::Nothing => Ok(There::default()),
-            Found::Part(there) => {
-                self.is_begun = true;
-                Ok(there)
-            }
+            Found::Part(there) => Ok(there),
             Found::Other => {
-                self.ctx.zfs().destroy_tree(&dataset)?;
+                self.remove(&dataset)?;
                 Ok(There::default())
             }
         }
     }
 
-    /// Makes it a clone, or a child of it.
+    /// Makes it a clone, or a child of it. One that is there is one.
     pub(super) fn clone_of(&mut self, origin: &str, below: &str, properties: &[Property]) -> Result<()> {
+        self.know(below);
         let dataset = format!("{}{below}", self.name);
-        if is_there(&dataset, self.ctx)? {
-            self.ctx.zfs().destroy_tree(&dataset)?;
+        let there = match self.ctx.zfs().list(&dataset) {
+            Err(e) if is_absent(&e) => None,
+            listed => listed?.into_iter().find(|one| one.name == dataset),
+        };
+        match there {
+            Some(one) if one.origin.as_deref() == Some(origin) => return Ok(()),
+            Some(_) => self.remove(&dataset)?,
+            None => {}
         }
-        self.ctx.zfs().clone_of(origin, &dataset, properties)?;
         self.is_begun = true;
-        Ok(())
+        let cloned = self.ctx.zfs().clone_of(origin, &dataset, properties);
+        self.is_others = cloned.as_ref().is_err_and(is_others);
+        Ok(cloned?)
+    }
+
+    fn know(&mut self, below: &str) {
+        if !below.is_empty() && self.children.iter().all(|child| child != below) {
+            self.children.push(below.to_owned());
+        }
+    }
+
+    /// Whether all of it is there, as far as names tell: it is asked before it gets its own.
+    fn is_whole(&self) -> Result<bool> {
+        for child in &self.children {
+            if !is_there(&format!("{}{child}", self.name), self.ctx)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Makes it as an empty file system.
@@ -115,8 +156,12 @@ impl<'a> Partial<'a> {
         let dataset = format!("{}{below}", self.name);
         let input = self.ctx.zfs().receive(&dataset, origin, properties, self.can_go_on)?;
         let received = self.feed(input, write);
-        if let Err(e) = &received {
-            self.is_cut = matches!(e.kind(), ErrorKind::Command(e) if e.was_killed());
+        match &received {
+            Ok(_) => self.is_begun = true,
+            Err(e) => {
+                self.is_cut = matches!(e.kind(), ErrorKind::Command(e) if e.was_killed());
+                self.is_others = matches!(e.kind(), ErrorKind::Command(e) if is_others(e));
+            }
         }
         received
     }
@@ -140,29 +185,48 @@ impl<'a> Partial<'a> {
 
     /// All was received: gives it its name.
     pub(super) fn commit(mut self, dataset: &str) -> Result<()> {
+        if !self.is_whole()? {
+            let text = format!("{} lacks what was put there: two processes write it", self.name);
+            return Err(ErrorKind::Unsupported(text).into());
+        }
         self.ctx.zfs().rename(&self.name, dataset)?;
         self.is_begun = false;
         Ok(())
     }
 
     fn destroy(&self) {
-        let zfs = self.ctx.zfs();
-        let mut destroyed = zfs.destroy_tree(&self.name);
-        if self.can_go_on && destroyed.as_ref().is_err_and(|e| !is_absent(e)) {
-            // Part of an increment is in the way.
-            let _ = zfs.abort_receive(&self.name);
-            destroyed = zfs.destroy_tree(&self.name);
-        }
-        match destroyed {
+        match self.remove(&self.name) {
             Err(e) if !is_absent(&e) => self.tell(format!("is still there: {e}")),
             _ => {}
         }
+    }
+
+    /// Destroys a dataset with all below. Part of an increment, which may be kept in any of them, is in the way.
+    fn remove(&self, dataset: &str) -> std::result::Result<(), CommandError> {
+        let zfs = self.ctx.zfs();
+        let destroyed = zfs.destroy_tree(dataset);
+        if !self.can_go_on || destroyed.as_ref().is_ok() || destroyed.as_ref().is_err_and(is_absent) {
+            return destroyed;
+        }
+        for name in
+            self.children.iter().map(|child| format!("{}{child}", self.name)).chain([self.name.clone()])
+        {
+            if name.starts_with(dataset) {
+                let _ = zfs.abort_receive(&name);
+            }
+        }
+        zfs.destroy_tree(dataset)
     }
 
     fn tell(&self, what: String) {
         let detail = format!("the unfinished dataset {} {what}", self.name);
         self.ctx.lose(Loss { path: None, kind: LossKind::Oddity, detail });
     }
+}
+
+/// Whether somebody else has made it, or is at it.
+fn is_others(error: &CommandError) -> bool {
+    ["busy", "exists", "been modified"].iter().any(|text| error.says(text))
 }
 
 enum Found {
@@ -190,6 +254,10 @@ impl Drop for Partial<'_> {
     fn drop(&mut self) {
         // `zfs receive` is ended first, or it would hold what it has made.
         drop(self.input.take());
+        if self.is_others {
+            self.tell("is another process's, and left alone".to_owned());
+            return;
+        }
         if !self.is_begun {
             return;
         }
