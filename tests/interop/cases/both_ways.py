@@ -20,7 +20,7 @@ sys.path.insert(0, "/tmp/bin")
 import tree_manifest
 for name in os.listdir("/tank"):
     with open("/share/out/%%s.jsonl" %% name[1:], "w") as f:
-        for row in tree_manifest.manifest("/tank/" + name, argparse.Namespace(no_hash=False, acl=False)):
+        for row in tree_manifest.manifest("/tank/" + name, argparse.Namespace(no_hash=False, acl=False, seconds=False)):
             f.write(json.dumps(row) + "\n")
 END
 zpool scrub -w tank
