@@ -3,12 +3,11 @@
 use std::sync::Arc;
 
 use aurora_engine::digest::Digest;
-use aurora_formats::model::Metadata;
 
 use crate::lineage::{Lineage, Snapshot};
 use crate::names::ImageName;
+use crate::tree::Tree;
 use crate::tree::place::{self, Placement};
-use crate::tree::{Kind, Tree};
 use crate::{Ctx, ErrorKind, Loss, LossKind, Result};
 
 /// Places all trees as [`place`] does for a form that is no dataset: what is below `root/` becomes the root where it is
@@ -60,9 +59,7 @@ fn down(lineage: &mut Lineage) {
     let free = lineage.steps.iter().map(|step| step.tree.inode_count()).max().unwrap_or(0);
     for step in &mut lineage.steps {
         let mut tree = Tree::clone(&step.tree);
-        while tree.inode_count() < free {
-            tree.add(Metadata::default(), Kind::Fifo);
-        }
+        tree.fill_to(free);
         step.tree = Arc::new(place::to_root(&tree));
         step.chain_id = Digest::sha256(format!("aurora: below root/: {}", step.chain_id).as_bytes());
         if let Some(snapshot) = &mut step.snapshot {
@@ -115,10 +112,12 @@ fn up(lineage: &mut Lineage, ctx: &Ctx<'_>) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use aurora_formats::model::Metadata;
+
     use super::*;
     use crate::image::Image;
     use crate::lineage::Step;
-    use crate::tree::{ListOptions, rows};
+    use crate::tree::{Kind, ListOptions, rows};
     use crate::{Cancel, NoProgress, Options};
 
     fn tree(paths: &[&str]) -> Tree {

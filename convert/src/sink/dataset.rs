@@ -45,12 +45,12 @@ pub fn write(loaded: &Loaded, name: &DatasetName, options: &WriteOptions, ctx: &
             let family = Family { lineage, properties: Vec::new(), children: Vec::new() };
             return write_family(&family, name, options, ctx);
         }
-        Loaded::Volume(_) => loaded,
+        Loaded::Volume(volume) => volume,
     };
     let dataset = new_name(name, ctx)?;
     let mut partial = Partial::new(dataset, ctx)?;
     let outcome = partial.receive("", None, &[], |writer| {
-        let outcome = zfs::write_over(volume, options.target, writer, "zfs receive", ctx)?;
+        let outcome = zfs::write_volume_over(volume, writer, "zfs receive", ctx)?;
         options.may_commit(ctx)?;
         Ok(outcome)
     })?;

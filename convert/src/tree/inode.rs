@@ -79,6 +79,14 @@ impl Tree {
         id
     }
 
+    /// Adds inodes that no name leads to until there are `count`: what is made next has the same number in every tree that
+    /// was filled so.
+    pub fn fill_to(&mut self, count: usize) {
+        while self.inode_count() < count {
+            self.add(Metadata::default(), Kind::Fifo);
+        }
+    }
+
     /// The children of a directory; `None` for anything else.
     pub fn children(&self, id: InodeId) -> Option<&BTreeMap<Name, InodeId>> {
         match &self.inode(id).kind {

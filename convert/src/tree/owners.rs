@@ -104,18 +104,7 @@ impl OwnerMap {
         if *self == Self::Same {
             return Ok(());
         }
-        let mut done = vec![false; tree.inode_count()];
-        for (path, id) in tree.walk() {
-            if std::mem::replace(&mut done[id.0 as usize], true) {
-                continue;
-            }
-            let owner = tree.inode(id).meta.owner;
-            let mapped = self.map(owner, &path, ctx).map_err(|e| e.at_entry(&path))?;
-            if mapped != owner {
-                tree.inode_mut(id).meta.owner = mapped;
-            }
-        }
-        Ok(())
+        change(tree, |owner, path| self.map(owner, path, ctx).map_err(|e| e.at_entry(path)))
     }
 
     /// Turns what [`OwnerMap::apply`] did to a tree round. Of a tree where all was one user's, each name is again as `base`
@@ -131,20 +120,14 @@ impl OwnerMap {
             }
             Self::All(uid, _) => *uid,
         };
-        let mut done = vec![false; tree.inode_count()];
-        for (path, id) in tree.walk() {
-            if std::mem::replace(&mut done[id.0 as usize], true) {
-                continue;
-            }
-            let owner = tree.inode(id).meta.owner;
-            let of_base = base.and_then(|base| Some(base.inode(base.lookup(&path)?).meta.owner));
+        change(tree, |owner, path| {
             if owner.uid != caller {
                 let detail = format!("{}:{}: all is root's", owner.uid, owner.gid);
                 ctx.lose(Loss { path: Some(path.clone()), kind: LossKind::Owner, detail });
             }
-            tree.inode_mut(id).meta.owner = of_base.unwrap_or_default();
-        }
-        Ok(())
+            let of_base = base.and_then(|base| Some(base.inode(base.lookup(path)?).meta.owner));
+            Ok(of_base.unwrap_or_default())
+        })
     }
 
     fn map(&self, owner: Owner, path: &EntryPath, ctx: &Ctx<'_>) -> Result<Owner> {
@@ -162,6 +145,22 @@ impl OwnerMap {
             }
         }
     }
+}
+
+/// Gives every inode another owner; of several names the first counts.
+fn change(tree: &mut Tree, other: impl Fn(Owner, &EntryPath) -> Result<Owner>) -> Result<()> {
+    let mut done = vec![false; tree.inode_count()];
+    for (path, id) in tree.walk() {
+        if std::mem::replace(&mut done[id.0 as usize], true) {
+            continue;
+        }
+        let owner = tree.inode(id).meta.owner;
+        let new = other(owner, &path)?;
+        if new != owner {
+            tree.inode_mut(id).meta.owner = new;
+        }
+    }
+    Ok(())
 }
 
 fn mapped(what: &str, id: u32, ranges: &[IdRange]) -> Result<u32> {

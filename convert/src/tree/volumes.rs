@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 pub use aurora_engine::host::Property;
-use aurora_formats::model::{EntryPath, Metadata};
+use aurora_formats::model::EntryPath;
 
 use super::{InodeId, Kind, Tree, default_directory};
 use crate::{Error, ErrorKind, Result};
@@ -77,9 +77,7 @@ pub(crate) fn split(trees: &[Arc<Tree>], paths: &[EntryPath]) -> Result<Split> {
     let mut out = Split { trees: Vec::new(), volumes: vec![Vec::new(); paths.len()], copied: Vec::new() };
     for tree in trees {
         let mut tree = Tree::clone(tree);
-        while tree.inode_count() < free {
-            tree.add(Metadata::default(), Kind::Fifo);
-        }
+        tree.fill_to(free);
         for path in &all {
             let made = tree.add(default_directory(), Kind::Dir(Arc::default()));
             make(&mut tree, path, made).map_err(|e| e.at_entry(path))?;
@@ -166,12 +164,15 @@ fn take(tree: &mut Tree, dir: InodeId) -> (Tree, Vec<EntryPath>) {
     (volume, shared)
 }
 
-fn below(path: &EntryPath, name: &EntryPath) -> EntryPath {
+/// A path that begins below another.
+pub(crate) fn below(path: &EntryPath, name: &EntryPath) -> EntryPath {
     name.components().fold(path.clone(), |at, part| at.join(part))
 }
 
 #[cfg(test)]
 mod tests {
+    use aurora_formats::model::Metadata;
+
     use super::*;
 
     fn path(text: &str) -> EntryPath {

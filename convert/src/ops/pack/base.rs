@@ -33,7 +33,10 @@ pub(super) fn read(
 
 /// What the image says, if a config or a base does: the config goes first.
 pub(super) fn describe(config: Option<Image>, base: Option<Image>, ctx: &Ctx<'_>) -> Option<Image> {
-    let (Some(mut config), Some(base)) = (config.clone(), base.clone()) else { return config.or(base) };
+    let (mut config, base) = match (config, base) {
+        (Some(config), Some(base)) => (config, base),
+        (config, base) => return config.or(base),
+    };
     match (&config.platform, base.platform) {
         (Some(said), Some(is)) if *said != is => {
             let detail = format!("the config says {said}, and the layers of the base are of {is}");

@@ -11,7 +11,7 @@ use crate::lineage::{Lineage, Step};
 use crate::names::DatasetName;
 use crate::sink::dataset::Child;
 use crate::tree::place::Placement;
-use crate::tree::volumes::{VolumeSpec, split};
+use crate::tree::volumes::{VolumeSpec, below, split};
 use crate::{Ctx, Error, ErrorKind, Loss, LossKind, Result};
 
 /// The annotation of an image with its volumes and their properties: a JSON object of objects,
@@ -176,10 +176,6 @@ pub(super) fn cut(
 pub(super) fn in_dataset(placement: Placement, path: &EntryPath) -> EntryPath {
     let root = EntryPath::root();
     below(&if placement == Placement::Root { root.join(b"root") } else { root }, path)
-}
-
-fn below(top: &EntryPath, path: &EntryPath) -> EntryPath {
-    path.components().fold(top.clone(), |at, part| at.join(part))
 }
 
 /// Where the dataset will be mounted, if it says so or its parent does.

@@ -7,7 +7,7 @@
 //! the other, and a snapshot with another's property is none of ours.
 
 use aurora_engine::digest::{Algorithm, Hasher};
-use aurora_engine::host::Property;
+use aurora_engine::host::{Marked, Property};
 
 use super::Family;
 use super::partial::{PARTIAL, Partial};
@@ -39,15 +39,17 @@ pub(super) fn write(
     let top = (family.lineage, String::new(), &*family.properties);
     let children = family.children.iter();
     let children = children.map(|child| (&child.lineage, format!("/{}", child.name), &*child.properties));
+    let pool = dataset.split('/').next().unwrap_or_default();
+    let marked = if options.share_layers { ctx.zfs().marked(pool, CHAIN_ID)? } else { Vec::new() };
     let mut members = Vec::new();
     for (lineage, below, properties) in std::iter::once(top).chain(children) {
         let chain = Chain::new(lineage, options.target, ctx)?;
-        let found = if options.share_layers { find(&chain.links(), dataset, ctx)? } else { None };
-        let (shared, origin) = found.map_or((0, None), |(number, snapshot)| (number + 1, Some(snapshot)));
+        let (shared, origin) = find(&chain.links(), &marked)
+            .map_or((0, None), |(number, snapshot)| (number + 1, Some(snapshot)));
         members.push(Member { chain, below, properties, shared, origin });
     }
     ctx.progress.phase("writing stream");
-    let mut partial = Partial::of(dataset, id(&members), ctx)?;
+    let mut partial = Partial::of(dataset, id(&members), ctx);
     let mut facts = Vec::new();
     for (number, member) in members.iter().enumerate() {
         let mut told = receive(member, &mut partial, options, ctx)?;
@@ -67,8 +69,9 @@ pub(super) fn write(
 /// What the whole is known by while it is not whole yet.
 fn id(members: &[Member<'_>]) -> u64 {
     let last_guid = |member: &Member<'_>| member.chain.links().last().map_or(0, |last| last.guid);
-    let plain = members.len() == 1 && members[0].properties.is_empty();
-    if let ([only], true) = (members, plain) {
+    if let [only] = members
+        && only.properties.is_empty()
+    {
         return last_guid(only);
     }
     let mut hasher = Hasher::new(Algorithm::Sha256);
@@ -134,23 +137,21 @@ fn receive(
     Ok(facts)
 }
 
-/// The highest layer that the pool has, and its snapshot.
-fn find(links: &[Link<'_>], dataset: &str, ctx: &Ctx<'_>) -> Result<Option<(usize, String)>> {
-    let pool = dataset.split('/').next().unwrap_or_default();
-    let there = ctx.zfs().marked(pool, CHAIN_ID)?;
+/// The highest layer that is among the marked snapshots of the pool, and its snapshot.
+fn find(links: &[Link<'_>], marked: &[Marked]) -> Option<(usize, String)> {
     for (number, link) in links.iter().enumerate().rev() {
         let chain_id = link.chain_id.to_string();
         // What is being received may go again.
-        let found = there.iter().find(|snapshot| {
+        let found = marked.iter().find(|snapshot| {
             snapshot.guid == link.guid
                 && snapshot.mark.as_deref() == Some(&*chain_id)
                 && !snapshot.name.contains(PARTIAL)
         });
         if let Some(found) = found {
-            return Ok(Some((number, found.name.clone())));
+            return Some((number, found.name.clone()));
         }
     }
-    Ok(None)
+    None
 }
 
 #[cfg(test)]

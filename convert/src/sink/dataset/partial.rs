@@ -44,9 +44,9 @@ impl<'a> Partial<'a> {
     }
 
     /// One that can be gone on with: what it is to become is in its name.
-    pub(super) fn of(dataset: &str, id: u64, ctx: &'a Ctx<'_>) -> Result<Self> {
+    pub(super) fn of(dataset: &str, id: u64, ctx: &'a Ctx<'_>) -> Self {
         let name = format!("{dataset}{PARTIAL}aurora-{id:016x}");
-        Ok(Self::named(name, true, ctx))
+        Self::named(name, true, ctx)
     }
 
     fn named(name: String, can_go_on: bool, ctx: &'a Ctx<'_>) -> Self {
@@ -156,12 +156,10 @@ impl<'a> Partial<'a> {
         let dataset = format!("{}{below}", self.name);
         let input = self.ctx.zfs().receive(&dataset, origin, properties, self.can_go_on)?;
         let received = self.feed(input, write);
-        match &received {
-            Ok(_) => self.is_begun = true,
-            Err(e) => {
-                self.is_cut = matches!(e.kind(), ErrorKind::Command(e) if e.was_killed());
-                self.is_others = matches!(e.kind(), ErrorKind::Command(e) if is_others(e));
-            }
+        if let Err(e) = &received
+            && let ErrorKind::Command(e) = e.kind()
+        {
+            (self.is_cut, self.is_others) = (e.was_killed(), is_others(e));
         }
         received
     }

@@ -23,46 +23,22 @@ use self::identity::Identity;
 use self::incremental::State;
 use self::output::Output;
 pub(crate) use self::relabel::relabel;
-use crate::lineage::{Lineage, Loaded, Volume};
+use crate::lineage::{Lineage, Volume};
 use crate::names::FileName;
-use crate::sink::{Outcome, Target, WriteOptions};
+use crate::sink::{Outcome, WriteOptions};
 use crate::{Ctx, ErrorKind, Loss, LossKind, Result};
 
 /// Writes an image: every step of the lineage becomes a snapshot.
 pub fn write(lineage: &Lineage, file: &FileName, options: &WriteOptions, ctx: &Ctx<'_>) -> Result<Outcome> {
-    write_lineage(lineage, options.target, || Output::create(file, options, ctx), ctx)
-}
-
-/// Writes an image to whoever reads it at the other end; the caller sees to it that it is whole or not there.
-pub(crate) fn write_over(
-    loaded: &Loaded,
-    target: Target,
-    writer: &mut dyn std::io::Write,
-    name: &str,
-    ctx: &Ctx<'_>,
-) -> Result<Outcome> {
-    match loaded {
-        Loaded::Filesystem(lineage) => {
-            write_lineage(lineage, target, || Ok(Output::over(writer, name, ctx)), ctx)
-        }
-        Loaded::Volume(volume) => write_states(volume, || Ok(Output::over(writer, name, ctx)), ctx),
-    }
-}
-
-/// The output is opened when nothing about the image itself can fail any more.
-fn write_lineage<'a>(
-    lineage: &Lineage,
-    target: Target,
-    open: impl FnOnce() -> Result<Output<'a>>,
-    ctx: &Ctx<'_>,
-) -> Result<Outcome> {
     lose_description(&lineage.image, ctx);
     let count = lineage.steps.len();
+    let target = options.target;
     let identities = identity::of_lineage(lineage, target);
     target::check_steps(lineage, target, ctx)?;
 
     ctx.progress.phase("writing stream");
-    let mut output = open()?;
+    // Opened when nothing about the image itself can fail any more.
+    let mut output = Output::create(file, options, ctx)?;
     open_package(&identities, incremental::FEATURES, &mut output)?;
     let mut before: Option<(State<'_>, u64)> = None;
     for ((step, identity), number) in lineage.steps.iter().zip(&identities).zip(1..) {
@@ -92,6 +68,16 @@ pub fn write_volume(
     ctx: &Ctx<'_>,
 ) -> Result<Outcome> {
     write_states(volume, || Output::create(file, options, ctx), ctx)
+}
+
+/// The same to whoever reads it at the other end; the caller sees to it that it is whole or not there.
+pub(crate) fn write_volume_over(
+    volume: &Volume,
+    writer: &mut dyn std::io::Write,
+    name: &str,
+    ctx: &Ctx<'_>,
+) -> Result<Outcome> {
+    write_states(volume, || Ok(Output::over(writer, name, ctx)), ctx)
 }
 
 fn write_states<'a>(
