@@ -87,6 +87,7 @@ pub(crate) enum Command {
     Untag(store::Untag),
     Rm(store::Rm),
     Gc(store::Gc),
+    Dedup(store::Dedup),
     Fsck(store::Fsck),
     Du(store::Du),
     Completions(Completions),

@@ -58,6 +58,7 @@ pub fn main() -> ExitCode {
         Command::Tag(args) => store::tag(args, &session),
         Command::Untag(args) => store::untag(args, &session),
         Command::Rm(args) => store::rm(args, &session),
+        Command::Dedup(args) => store::dedup(args, &session),
         Command::Gc(args) => store::gc(args, &session),
         Command::Fsck(args) => store::fsck(args, &session),
         Command::Du(args) => store::du(args, &session),

@@ -5,6 +5,7 @@
 //! the only one that runs programs, [`remote`] the only one that opens connections, [`store`] names blobs by digest in a directory, with what is known about them.
 
 pub mod body;
+mod byte_string;
 pub mod codec;
 pub mod digest;
 pub mod flow;

@@ -283,3 +283,127 @@ fn stores_of_later_versions_are_refused() {
     on(&sample, &["fsck"]).exits(0);
     assert_eq!(listed_names(&sample), ["a:latest"]);
 }
+
+/// Bytes of all files below a directory.
+fn room(dir: &Path) -> u64 {
+    let sizes = std::fs::read_dir(dir).expect("it is a directory").map(|entry| {
+        let path = entry.expect("it can be read").path();
+        if path.is_dir() { room(&path) } else { std::fs::metadata(&path).expect("it was listed").len() }
+    });
+    sizes.sum()
+}
+
+#[test]
+fn contents_that_blobs_have_in_common_are_kept_once() {
+    let sample = Sample::new();
+    for n in 0..40_u32 {
+        // What packs by a half, so that headers are not all there is to save.
+        let text: String =
+            (0..3000).map(|i: u32| format!("{:x}", i.wrapping_mul(2_654_435_761 + n))).collect();
+        std::fs::write(sample.join(&format!("tree/file-{n}")), text).expect("the tree can be written");
+    }
+    on(&sample, &["convert", "dir:tree", "a"]).exits(0);
+    on(&sample, &["convert", "--compress", "zstd", "a", "b"]).exits(0);
+    on(&sample, &["convert", "a", "smartos:image"]).exits(0);
+    on(&sample, &["convert", "smartos:image", "c"]).exits(0);
+    std::fs::write(sample.join("tree/one-more"), "more").expect("the tree can be written");
+    on(&sample, &["convert", "dir:tree", "d:2"]).exits(0);
+    let tars = |names: &[&str]| -> Vec<Vec<u8>> {
+        let tar = |name: &&str| {
+            on(&sample, &["convert", name, "tar:out.tar"]).exits(0);
+            let path = sample.join("out.tar");
+            let bytes = std::fs::read(&path).expect("it was written");
+            std::fs::remove_file(&path).expect("it was there");
+            bytes
+        };
+        names.iter().map(tar).collect()
+    };
+    let before = tars(&["a", "b", "c", "d:2"]);
+    let fat = blobs(&sample);
+    let size = room(&sample.join("s"));
+
+    let one: serde_json::Value = document(&on(&sample, &["dedup", "a", "--json"]).exits(0).out);
+    assert_eq!(one["thin"].as_array().map(Vec::len), Some(1), "{one}");
+    let told = document(&on(&sample, &["dedup", "--json"]).exits(0).out);
+    assert_eq!(told["thin"].as_array().map(Vec::len), Some(3), "{told}");
+    assert_eq!(told["kept"].as_array().map(Vec::len), Some(0), "{told}");
+    let now = room(&sample.join("s"));
+    assert!(now * 3 < size, "four blobs of the same files: {size} before, {now} now");
+    let after = told["after"].as_u64().expect("it is told");
+    assert!(after < now && after * 2 > now, "{after} of {now}");
+    let du = document(&on(&sample, &["du", "--json"]).exits(0).out);
+    assert_eq!(du["stored"], told["after"]);
+    assert!(du["thin"].as_u64() > du["stored"].as_u64(), "{du}");
+    assert!(on(&sample, &["du"]).exits(0).out.contains("on disk"));
+    on(&sample, &["fsck"]).exits(0).quietly();
+
+    // All is read as before, and nothing is garbage.
+    assert!(tars(&["a", "b", "c", "d:2"]) == before);
+    assert!(on(&sample, &["gc", "--json"]).exits(0).out.contains(r#""blobs":[],"bytes":0"#));
+    on(&sample, &["verify", "a"]).exits(0);
+    on(&sample, &["inspect", "b"]).exits(0);
+    assert_eq!(
+        document(&on(&sample, &["dedup", "--json"]).exits(0).out)["thin"].as_array().map(Vec::len),
+        Some(0)
+    );
+    // What is there needs not be brought in again, and what is new goes beside it.
+    on(&sample, &["convert", "a", "oci:out"]).exits(0);
+    on(&sample, &["convert", "oci:out", "again"]).exits(0);
+    assert!(blobs(&sample).len() < fat.len());
+
+    // Packs of which little is needed any more are not kept for that.
+    on(&sample, &["rm", "a", "again", "b", "c"]).exits(0);
+    on(&sample, &["gc"]).exits(0);
+    on(&sample, &["dedup"]).exits(0);
+    on(&sample, &["fsck"]).exits(0).quietly();
+    assert!(tars(&["d:2"])[0] == before[3]);
+
+    on(&sample, &["dedup", "--undo"]).exits(0);
+    sample.run(&["verify", "oci:s:d:2"]).exits(0);
+    assert!(names(&sample.join("s/aurora/packs")).is_empty());
+    on(&sample, &["rm", "d:2"]).exits(0);
+    let originals: Vec<String> =
+        listed_names(&sample).into_iter().filter(|name| name.starts_with("smartos/")).collect();
+    assert_eq!(originals.len(), 1);
+    on(&sample, &["rm", &originals[0]]).exits(0);
+    on(&sample, &["gc"]).exits(0);
+    assert!(blobs(&sample).is_empty());
+}
+
+fn document(text: &str) -> serde_json::Value {
+    serde_json::from_str(text).expect("--json prints a document")
+}
+
+/// What an earlier release has made thin is made again by this one, whatever has become of its encoders.
+#[test]
+fn thin_blobs_of_every_release_can_be_read() {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../corpus/store");
+    let releases: Vec<String> =
+        names(&corpus).into_iter().filter(|name| corpus.join(name).is_dir()).collect();
+    assert!(!releases.is_empty());
+    for release in releases {
+        let sample = Sample::new();
+        copy(&corpus.join(&release), &sample.join("s"));
+        let found = document(&on(&sample, &["fsck", "--json"]).exits(0).out);
+        assert_eq!(found["ok"], true, "{release}: {found}");
+        let done = document(&on(&sample, &["dedup", "--undo", "--json"]).exits(0).out);
+        assert_eq!(done["fat"].as_array().map(Vec::len), Some(8), "{release}: {done}");
+        for name in listed_names(&sample).iter().filter(|name| !name.starts_with("smartos/")) {
+            sample.run(&["verify", &format!("oci:s:{name}")]).exits(0);
+        }
+        let again = document(&on(&sample, &["dedup", "--json"]).exits(0).out);
+        assert_eq!(again["thin"].as_array().map(Vec::len), Some(8), "{release}: {again}");
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("it can be made");
+    for name in names(from) {
+        let (from, to) = (from.join(&name), to.join(&name));
+        if from.is_dir() {
+            copy(&from, &to);
+        } else {
+            std::fs::copy(&from, &to).expect("it can be copied");
+        }
+    }
+}

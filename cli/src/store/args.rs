@@ -60,6 +60,20 @@ pub(crate) struct Gc {
     pub(crate) json: bool,
 }
 
+/// Keep what the blobs of the local store have in common once; other programs can't read such blobs
+#[derive(Debug, Args)]
+pub(crate) struct Dedup {
+    /// Only the blobs of these images: NAME[:TAG] or a digest
+    #[arg(value_name = "IMAGE", value_parser = image_name())]
+    pub(crate) names: Vec<ImageName>,
+    /// Make all blobs files of their own again
+    #[arg(long)]
+    pub(crate) undo: bool,
+    /// Print one JSON document
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
 /// Check all blobs, names and records of the local store
 #[derive(Debug, Args)]
 pub(crate) struct Fsck {

@@ -5,6 +5,6 @@ mod place;
 mod report;
 mod table;
 
-pub(crate) use args::{Du, Fsck, Gc, List, Rm, Tag, Untag};
+pub(crate) use args::{Dedup, Du, Fsck, Gc, List, Rm, Tag, Untag};
 pub(crate) use place::default_store;
-pub(crate) use report::{du, fsck, gc, list, rm, tag, untag};
+pub(crate) use report::{dedup, du, fsck, gc, list, rm, tag, untag};

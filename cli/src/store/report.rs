@@ -4,7 +4,7 @@ use aurora_convert::ops::store::{self, Checkup, Renamed, StoredImage, Usage};
 use aurora_convert::ops::{Finding, json_string};
 use serde::Serialize;
 
-use super::args::{Du, Fsck, Gc, List, Rm, Tag, Untag};
+use super::args::{Dedup, Du, Fsck, Gc, List, Rm, Tag, Untag};
 use super::table::columns;
 use crate::errors;
 use crate::exit::Exit;
@@ -108,6 +108,33 @@ pub(crate) fn gc(args: &Gc, session: &Session) -> Result<Exit, Stop> {
     finish(out)
 }
 
+pub(crate) fn dedup(args: &Dedup, session: &Session) -> Result<Exit, Stop> {
+    let work = if args.undo { store::undo_dedup } else { store::dedup };
+    let done = work(&args.names, &session.ctx())?;
+    let mut out = session.done(&[]);
+    if args.json {
+        out.line(&json(&done))?;
+        return finish(out);
+    }
+    if session.common.verbose {
+        for (word, list) in [("thin", &done.thin), ("made again", &done.fat)] {
+            print(&mut out, list.iter().map(|digest| format!("{word} {digest}")))?;
+        }
+        for blob in &done.kept {
+            out.line(&format!("kept {}: {}", blob.digest, blob.reason))?;
+        }
+    }
+    if !session.common.quiet {
+        let (before, after) = (show_size(done.before), show_size(done.after));
+        let counts = match args.undo {
+            true => format!("{} blobs made again", done.fat.len()),
+            false => format!("{} blobs became thin, {} are kept", done.thin.len(), done.kept.len()),
+        };
+        out.line(&format!("{counts}: {before} before, {after} now"))?;
+    }
+    finish(out)
+}
+
 pub(crate) fn fsck(args: &Fsck, session: &Session) -> Result<Exit, Stop> {
     let found = store::fsck(args.repair, &session.ctx())?;
     let mut out = session.done(&[]);
@@ -175,6 +202,10 @@ fn room(usage: &Usage) -> Vec<String> {
     };
     let (distinct, sum) = (show_size(usage.distinct), show_size(usage.sum));
     lines.push(format!("{distinct} in all, {sum} if nothing were shared"));
+    if usage.thin > 0 {
+        let (stored, thin) = (show_size(usage.stored), show_size(usage.thin));
+        lines.push(format!("{stored} on disk, as {thin} of it are thin"));
+    }
     if usage.garbage > 0 {
         lines.push(format!("{} that no image needs; gc frees it", show_size(usage.garbage)));
     }

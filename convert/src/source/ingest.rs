@@ -5,7 +5,6 @@ use std::io::Read;
 use std::sync::Arc;
 
 use aurora_engine::body::{Body, Spool};
-use aurora_engine::recipe::{Builder, Recipe};
 use aurora_formats::model::{Entry, EntryPath, Node};
 use aurora_formats::oci::whiteout::{self, Marker};
 use aurora_formats::tar::{Ending, Event, Kind, Limits, Member, Note, Parser, Run, TarError};
@@ -25,17 +24,6 @@ pub struct Ingested {
     pub bytes: u64,
     /// Where the contents are: what was given as being in place, or a new body.
     pub body: Body,
-    /// How to rebuild the layer from `body`, if that was asked for.
-    pub recipe: Option<Recipe>,
-}
-
-/// How an archive is to be taken in.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct IngestOptions {
-    /// `.wh.` names are whiteouts, as in a layer; else they are ordinary names.
-    pub whiteouts: bool,
-    /// Make a recipe.
-    pub recipe: bool,
 }
 
 /// Reads a layer to its end: also what follows the end marker, which counts for the diffID. Contents go to a spool,
@@ -43,47 +31,31 @@ pub struct IngestOptions {
 ///
 /// Counts entries; whoever made the reader counts bytes.
 pub fn ingest(reader: &mut dyn Read, in_place: Option<&Body>, ctx: &Ctx<'_>) -> Result<Ingested> {
-    ingest_with(reader, in_place, IngestOptions { whiteouts: true, recipe: false }, ctx)
+    ingest_with(reader, in_place, true, ctx)
 }
 
 /// As [`ingest`], for an archive of a root file system: `.wh.` means nothing in it.
 pub fn ingest_rootfs(reader: &mut dyn Read, in_place: Option<&Body>, ctx: &Ctx<'_>) -> Result<Ingested> {
-    ingest_with(reader, in_place, IngestOptions::default(), ctx)
+    ingest_with(reader, in_place, false, ctx)
 }
 
-/// As [`ingest`], by options.
-pub fn ingest_with(
+/// With `whiteouts`, `.wh.` names are those of a layer; else they are ordinary names.
+fn ingest_with(
     reader: &mut dyn Read,
     in_place: Option<&Body>,
-    options: IngestOptions,
+    whiteouts: bool,
     ctx: &Ctx<'_>,
 ) -> Result<Ingested> {
-    let recipe_failed = |e| Error::io("recipe", e);
     let mut parser = Parser::new(Limits::default());
-    let mut intake = Intake::new(in_place, options.whiteouts, ctx);
-    let mut recipe = if options.recipe { Some(Builder::new().map_err(recipe_failed)?) } else { None };
+    let mut intake = Intake::new(in_place, whiteouts, ctx);
     let mut buf = vec![0; BUFFER];
     let (mut from, mut to, mut is_last) = (0, 0, false);
     loop {
-        let before = parser.offset();
         let step = parser.parse(&buf[from..to], is_last)?;
-        let bytes = &buf[from..from + step.consumed];
         from += step.consumed;
-        let at = match &step.event {
-            // In place the data is where the archive has it.
-            Event::Data(data) => Some(intake.data(data)?.unwrap_or(before)),
-            _ => None,
-        };
-        if let Some(recipe) = &mut recipe {
-            let kept = match at {
-                Some(at) => recipe.slice(0, at, bytes.len() as u64),
-                None => recipe.inline(bytes),
-            };
-            kept.map_err(recipe_failed)?;
-        }
         match step.event {
             Event::Member(member) => intake.member(*member, parser.offset())?,
-            Event::Data(_) => {}
+            Event::Data(data) => intake.data(data)?,
             Event::End(ending) => intake.end(ending),
             Event::More if is_last => break,
             Event::More => {
@@ -96,9 +68,8 @@ pub fn ingest_with(
             }
         }
     }
-    let recipe = recipe.map(Builder::finish).transpose().map_err(recipe_failed)?;
     let (changes, body) = intake.finish()?;
-    Ok(Ingested { changes, bytes: parser.offset(), body, recipe })
+    Ok(Ingested { changes, bytes: parser.offset(), body })
 }
 
 fn read_some(reader: &mut dyn Read, buf: &mut [u8], ctx: &Ctx<'_>) -> Result<usize> {
@@ -201,11 +172,10 @@ impl<'a> Intake<'a> {
         Ok(())
     }
 
-    /// Data of the last member; where it went, unless it stays in place. That of whiteouts is kept as well: it counts
-    /// for the recipe, and nobody writes much of it.
-    fn data(&mut self, data: &[u8]) -> Result<Option<u64>> {
-        let Place::Spool(spool) = &mut self.place else { return Ok(None) };
-        spool.append(data).map(Some).map_err(|e| Error::io("temporary file", e))
+    /// Data of the last member. That of whiteouts is kept as well: nobody writes much of it.
+    fn data(&mut self, data: &[u8]) -> Result<()> {
+        let Place::Spool(spool) = &mut self.place else { return Ok(()) };
+        spool.append(data).map(drop).map_err(|e| Error::io("temporary file", e))
     }
 
     fn end(&self, ending: Ending) {

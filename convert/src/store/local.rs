@@ -14,6 +14,8 @@ use crate::{Ctx, Error, ErrorKind, Result};
 /// An opened store.
 pub(crate) struct Local {
     blobs: Store,
+    /// For what is made again.
+    pub(super) threads: usize,
 }
 
 impl Local {
@@ -22,8 +24,8 @@ impl Local {
         let dir = dir(ctx)?;
         let files =
             [(layout::INDEX_FILE, Index::default().to_bytes()), (layout::LAYOUT_FILE, layout::content())];
-        let blobs = Store::open(dir, access, &files)?;
-        let local = Self { blobs };
+        let blobs = Store::open(dir, access, &files, &ctx.spools)?;
+        let local = Self { blobs, threads: ctx.options.threads };
         let mark = local.blobs.read(layout::LAYOUT_FILE, json::MAX_DOCUMENT)?;
         layout::check(&mark.ok_or_else(|| OciError::MissingFile { path: layout::LAYOUT_FILE.into() })?)?;
         Ok(local)

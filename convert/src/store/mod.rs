@@ -6,9 +6,11 @@ mod name;
 mod originals;
 mod reach;
 mod refs;
+mod split;
 
 pub(crate) use local::Local;
 pub use name::{StoredName, StoredNameError};
 pub(crate) use originals::{Original, Originals};
 pub(crate) use reach::{Reach, RefFaultKind, Walk};
 pub(crate) use refs::{Entry, Refs};
+pub(crate) use split::split;

@@ -85,7 +85,11 @@ impl Local {
                     Error::from(oci::OciError::DigestAlgorithm { text })
                 })?;
                 match self.blobs().size(&digest)? {
-                    Some(size) if size == descriptor.size => Ok(self.blobs().blob_path(&digest)),
+                    Some(size) if size == descriptor.size => {
+                        // Whoever reads it wants a file.
+                        self.blobs().fatten(&digest, self.threads)?;
+                        Ok(self.blobs().blob_path(&digest))
+                    }
                     _ => Err(oci::OciError::MissingFile { path: oci::layout::blob_path(&descriptor.digest) }
                         .into()),
                 }

@@ -52,8 +52,15 @@ pub(crate) struct Reach {
     pub(crate) blobs: BTreeMap<Digest, u64>,
     /// Those of them that are layers.
     pub(crate) layers: BTreeSet<Digest>,
+    /// Those of them that are no documents: layers, and files of artifacts.
+    pub(crate) files: BTreeSet<Digest>,
     /// What is wrong.
     pub(crate) faults: Vec<RefFault>,
+}
+
+/// Whether a blob of this type may be JSON.
+fn is_document(media_type: &str) -> bool {
+    media_type.is_empty() || media_type.ends_with("json")
 }
 
 /// Walks through images; a document that many share is read once.
@@ -94,6 +101,9 @@ impl<'a> Walk<'a> {
             if media::layer(&next.media_type).is_some() {
                 out.layers.insert(digest.clone());
             }
+            if !is_document(&next.media_type) {
+                out.files.insert(digest.clone());
+            }
             if actual != next.size && next.data.is_none() {
                 out.faults.push(fault(RefFaultKind::Size { expected: next.size, actual }));
             }
@@ -113,7 +123,7 @@ impl<'a> Walk<'a> {
             return Ok(Arc::clone(children));
         }
         let is_list = matches!(media::kind(&descriptor.media_type), Kind::Index | Kind::Manifest);
-        let is_json = descriptor.media_type.is_empty() || descriptor.media_type.ends_with("json");
+        let is_json = is_document(&descriptor.media_type);
         let mut children = Vec::new();
         if is_list || (is_json && descriptor.size <= json::MAX_DOCUMENT) {
             let read = self.local.document(descriptor);

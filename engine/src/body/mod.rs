@@ -5,5 +5,5 @@ mod read_at;
 mod spool;
 
 pub use arriving::{Arriving, Reason};
-pub use read_at::{Body, FileBody, MemBody, ReadAt};
+pub use read_at::{Body, FileBody, MemBody, ReadAt, Sequential};
 pub use spool::{Spool, SpoolBudget};

@@ -65,6 +65,28 @@ impl ReadAt for FileBody {
     }
 }
 
+/// Reads a body from its start.
+pub struct Sequential {
+    body: Body,
+    at: u64,
+}
+
+impl Sequential {
+    /// At its start.
+    pub fn new(body: Body) -> Self {
+        Self { body, at: 0 }
+    }
+}
+
+impl io::Read for Sequential {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let n = (self.body.len() - self.at).min(buf.len() as u64) as usize;
+        self.body.read_exact_at(&mut buf[..n], self.at)?;
+        self.at += n as u64;
+        Ok(n)
+    }
+}
+
 /// Bytes in memory.
 pub struct MemBody(pub Vec<u8>);
 

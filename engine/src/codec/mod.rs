@@ -8,6 +8,7 @@ mod input;
 mod limit;
 mod parallel;
 mod prefix;
+mod probe;
 mod serial;
 #[cfg(test)]
 mod tests;
@@ -20,6 +21,7 @@ pub use detect::{DETECT_LEN, detect};
 pub use encoder::{Encoder, writer};
 pub use error::CodecError;
 pub use prefix::{inflate_prefix, unzstd_prefix};
+pub use probe::probe;
 
 /// How a blob is packed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

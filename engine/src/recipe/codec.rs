@@ -1,8 +1,9 @@
-//! Recipes as CBOR: the only file of the engine that names the crate.
+//! Recipes as CBOR.
 
 use serde::{Deserialize, Serialize};
 
 use super::{Recipe, RecipeError};
+use crate::byte_string;
 
 /// The version that is written, and the last that is read.
 const VERSION: u64 = 1;
@@ -15,36 +16,8 @@ struct Record<'a> {
     k: &'a str,
     n: u64,
     b: u32,
-    #[serde(with = "bytes")]
+    #[serde(with = "byte_string")]
     o: Vec<u8>,
-}
-
-/// Byte strings: a vector would be an array of numbers.
-mod bytes {
-    use std::fmt;
-
-    use serde::de::{Error, Visitor};
-    use serde::{Deserializer, Serializer};
-
-    pub(super) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_bytes(bytes)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
-        struct Bytes;
-        impl Visitor<'_> for Bytes {
-            type Value = Vec<u8>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a byte string")
-            }
-
-            fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Vec<u8>, E> {
-                Ok(bytes.to_vec())
-            }
-        }
-        deserializer.deserialize_bytes(Bytes)
-    }
 }
 
 /// The record of a recipe.

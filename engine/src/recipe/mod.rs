@@ -28,6 +28,24 @@ impl Recipe {
         self.length
     }
 
+    /// Bytes that it takes of each body, in their order; what is taken twice counts twice.
+    pub fn taken(&self) -> Result<Vec<u64>, RecipeError> {
+        let mut out = vec![0_u64; self.bodies as usize];
+        let mut ops = replay::instructions(&self.ops)?;
+        while let Some(op) = ops::Op::read(&mut ops)? {
+            match op {
+                ops::Op::Inline(len) => {
+                    std::io::copy(&mut std::io::Read::take(&mut ops, len), &mut std::io::sink())?;
+                }
+                ops::Op::Slice { body, len, .. } => {
+                    let sum = out.get_mut(body as usize).ok_or_else(|| ops::invalid("a slice of no body"))?;
+                    *sum = sum.saturating_add(len);
+                }
+            }
+        }
+        Ok(out)
+    }
+
     /// How many bodies it needs.
     pub fn bodies(&self) -> u32 {
         self.bodies

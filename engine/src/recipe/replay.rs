@@ -11,14 +11,19 @@ const CHUNK: usize = 1 << 20;
 /// Longest history that unpacking may ask memory for: what the builder's level uses fits.
 const MAX_WINDOW_LOG: u32 = 24;
 
+/// The instructions, unpacked.
+pub(super) fn instructions(packed: &[u8]) -> std::io::Result<impl Read + use<'_>> {
+    let mut decoder = zstd::stream::Decoder::with_buffer(packed)?;
+    decoder.window_log_max(MAX_WINDOW_LOG)?;
+    Ok(BufReader::with_capacity(64 << 10, decoder))
+}
+
 /// Writes the container that a recipe makes. Recipes are not trusted: never more is written than they announce.
 pub fn replay(recipe: &Recipe, bodies: &[Body], out: &mut dyn Write) -> Result<(), RecipeError> {
     if recipe.bodies as usize != bodies.len() {
         return Err(RecipeError::Bodies { expected: recipe.bodies, actual: bodies.len() });
     }
-    let mut decoder = zstd::stream::Decoder::with_buffer(&recipe.ops[..])?;
-    decoder.window_log_max(MAX_WINDOW_LOG)?;
-    let mut ops = BufReader::with_capacity(64 << 10, decoder);
+    let mut ops = instructions(&recipe.ops)?;
     let mut buf = vec![0; CHUNK];
     let mut made = 0u64;
     while let Some(op) = Op::read(&mut ops)? {

@@ -31,6 +31,11 @@ pub enum BlobFault {
         /// Why.
         why: String,
     },
+    /// It stands for a thin blob, and does not make it.
+    Thin {
+        /// Why.
+        why: String,
+    },
 }
 
 /// All that is wrong with the files of a store.
@@ -68,7 +73,8 @@ impl Store {
             out.bytes = out.bytes.saturating_add(size);
             out.faults.extend(fault.map(|fault| (self.below(&path), fault)));
         }
-        for kind in Kind::ALL {
+        self.check_thin_blobs(&mut out, may_go_on)?;
+        for kind in Kind::DERIVED {
             for (path, id) in self.records(kind)? {
                 let is_good = id.is_some_and(|id| {
                     // A step whose results were removed may be done again: that is no fault.
@@ -80,6 +86,40 @@ impl Store {
             }
         }
         Ok(out)
+    }
+
+    /// Makes all thin blobs again, and looks at what else is kept for them.
+    fn check_thin_blobs(&self, out: &mut Checked, may_go_on: &(dyn Fn(u64) -> bool + Sync)) -> Result<()> {
+        let records = self.records(Kind::Thin)?;
+        let found: Vec<(u64, Option<BlobFault>)> = records
+            .par_iter()
+            .map(|(_, id)| {
+                let is_fat = |id: &Digest| matches!(self.is_fat(id), Ok(true));
+                let Some(id) = id else { return (0, Some(BlobFault::Strange)) };
+                match self.thin_record(id) {
+                    // Of a blob that is there it is of no use.
+                    _ if is_fat(id) => (0, None),
+                    Some(record) if may_go_on(0) => {
+                        let fault = self.check_thin(id, &record);
+                        may_go_on(record.size);
+                        (record.size, fault.map(|why| BlobFault::Thin { why }))
+                    }
+                    Some(_) => (0, None),
+                    None => (0, Some(BlobFault::Thin { why: "the record is damaged".to_owned() })),
+                }
+            })
+            .collect();
+        for ((path, _), (size, fault)) in records.into_iter().zip(found) {
+            out.blobs += usize::from(size > 0);
+            out.bytes = out.bytes.saturating_add(size);
+            out.faults.extend(fault.map(|fault| (self.below(&path), fault)));
+        }
+        for (path, id) in self.records(Kind::Contents)? {
+            if !id.is_some_and(|id| self.is_whole(Kind::Contents, &id)) {
+                out.records.push(self.below(&path));
+            }
+        }
+        Ok(())
     }
 
     /// All records of a kind, with what their names say that they are about.

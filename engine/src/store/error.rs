@@ -55,6 +55,21 @@ pub enum StoreError {
         /// Its name.
         digest: Digest,
     },
+    /// What stands for a thin blob can't be followed.
+    #[error("{fault}")]
+    Thin {
+        /// What is wrong with it.
+        fault: String,
+    },
+    /// A thin blob that could not be made again.
+    #[error("thin blob {digest} can't be made again: {source}")]
+    NotMade {
+        /// Its name.
+        digest: Digest,
+        /// Why.
+        #[source]
+        source: Box<StoreError>,
+    },
     /// The operating system said no.
     #[error("{}: {source}", path.display())]
     Io {
@@ -81,6 +96,7 @@ impl StoreError {
             Self::Version { .. } | Self::Feature { .. } => {
                 Some("a later version of aurora made it; use that one")
             }
+            Self::NotMade { .. } => Some("`imageadm fsck` tells what of it is damaged"),
             _ => None,
         }
     }

@@ -4,10 +4,10 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{Result, Store, StoreError};
+use super::{Result, Store};
 use crate::body::Arriving;
 use crate::digest::{Digest, Hasher, VerifyError};
-use crate::fs::{self, AtomicFile, LockedFile};
+use crate::fs::{AtomicFile, LockedFile};
 use crate::remote::Destination;
 
 /// A blob on its way. Dropped before [`Landing::commit`], nothing of it is left.
@@ -105,10 +105,10 @@ impl Destination for Landing {
 impl Store {
     /// A blob that is to be fetched; `None` if it is there already.
     pub fn land(&self, digest: &Digest, size: u64) -> Result<Option<Landing>> {
-        let path = self.blob_path(digest);
-        if fs::size_of(&path).map_err(StoreError::io(&path))? == Some(size) {
+        if self.size(digest)? == Some(size) {
             return Ok(None);
         }
+        let path = self.blob_path(digest);
         Ok(Some(Landing::of(Pending::Locked(self.partial()?), path, digest, size)))
     }
 }
@@ -116,12 +116,14 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::body::SpoolBudget;
     use crate::store::Access;
 
     #[test]
     fn only_what_was_promised_gets_the_name() {
         let dir = tempfile::tempdir().unwrap();
-        let store = Store::open(&dir.path().join("s"), Access::Write, &[]).unwrap();
+        let store =
+            Store::open(&dir.path().join("s"), Access::Write, &[], &SpoolBudget::new(0, dir.path())).unwrap();
         let digest = Digest::sha256(b"blob");
         let path = store.blob_path(&digest);
         for (wrong, size) in [(&b"blub"[..], 4), (b"blo", 4)] {

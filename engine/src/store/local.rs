@@ -4,8 +4,9 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::thin::Made;
 use super::{Result, StoreError, meta};
-use crate::body::{Body, FileBody};
+use crate::body::{Body, FileBody, Sequential, SpoolBudget};
 use crate::digest::{Algorithm, Digest, VerifyingReader};
 use crate::fs::{self, DirLock, FileLock};
 
@@ -29,19 +30,23 @@ pub enum Access {
     Alone,
 }
 
-/// A directory of blobs. Others wait, or are waited for, until it is dropped.
+/// A directory of blobs. Others wait, or are waited for, until it and its clones are dropped.
+#[derive(Clone)]
 pub struct Store {
     dir: PathBuf,
     /// Whether there is a side directory; without it the layout is somebody else's, who may change its files.
     is_ours: bool,
-    _lock: Option<FileLock>,
+    /// Where thin blobs are made again.
+    pub(super) spools: SpoolBudget,
+    _lock: Option<Arc<FileLock>>,
 }
 
 impl Store {
     /// Opens the store in `dir`. For [`Access::Read`] it must be there; else one is made if there is no directory or
     /// an empty one: `files` are the names and contents that make it a layout, in the order they are to be written,
-    /// the one whose presence says that all is there last.
-    pub fn open(dir: &Path, access: Access, files: &[(&str, Vec<u8>)]) -> Result<Self> {
+    /// the one whose presence says that all is there last. What is made again of thin blobs goes to `spools`.
+    pub fn open(dir: &Path, access: Access, files: &[(&str, Vec<u8>)], spools: &SpoolBudget) -> Result<Self> {
+        let spools = spools.clone();
         let side = dir.join(SIDE);
         if access == Access::Read {
             if !fs::is_dir(dir) {
@@ -50,7 +55,7 @@ impl Store {
             let is_ours = fs::is_dir(&side);
             let lock = if is_ours { shared_if_any(&side.join(LOCK))? } else { None };
             meta::check(&side.join(META), false)?;
-            return Ok(Self { dir: dir.to_owned(), is_ours, _lock: lock });
+            return Ok(Self { dir: dir.to_owned(), is_ours, spools, _lock: lock.map(Arc::new) });
         }
         meta::check(&side.join(META), true)?;
         create(dir, files)?;
@@ -62,7 +67,7 @@ impl Store {
         let lock = lock.map_err(StoreError::io(&path))?;
         // Again: it may have been changed while this waited.
         meta::check(&side.join(META), true)?;
-        let store = Self { dir: dir.to_owned(), is_ours: true, _lock: Some(lock) };
+        let store = Self { dir: dir.to_owned(), is_ours: true, spools, _lock: Some(Arc::new(lock)) };
         let partial = store.partial_dir();
         fs::remove_stale(&partial).map_err(StoreError::io(&partial))?;
         Ok(store)
@@ -78,7 +83,7 @@ impl Store {
         self.is_ours
     }
 
-    /// Where a blob is, if it is there.
+    /// Where a blob is, if it is there and not thin.
     pub fn blob_path(&self, digest: &Digest) -> PathBuf {
         self.blobs_dir(digest.algorithm()).join(digest.hex())
     }
@@ -91,6 +96,10 @@ impl Store {
         self.dir.join(SIDE)
     }
 
+    pub(super) fn meta_path(&self) -> PathBuf {
+        self.side().join(META)
+    }
+
     pub(super) fn partial_dir(&self) -> PathBuf {
         self.side().join(PARTIAL)
     }
@@ -98,11 +107,21 @@ impl Store {
     /// Bytes of a blob; `None` if it is not there.
     pub fn size(&self, digest: &Digest) -> Result<Option<u64>> {
         let path = self.blob_path(digest);
-        fs::size_of(&path).map_err(StoreError::io(&path))
+        let size = fs::size_of(&path).map_err(StoreError::io(&path))?;
+        Ok(size.or_else(|| self.thin_record(digest).map(|record| record.size)))
     }
 
-    /// The bytes of a blob, not verified; `None` if it is not there. Large ones of our own stores are mapped.
+    /// The bytes of a blob, not verified; `None` if it is not there. Large ones of our own stores are mapped; thin ones
+    /// are made again.
     pub fn body(&self, digest: &Digest) -> Result<Option<Body>> {
+        match self.fat_body(digest)? {
+            Some(body) => Ok(Some(body)),
+            None => Ok(self.made_again(digest, Made::Packed)?),
+        }
+    }
+
+    /// The bytes of a blob that is there as a file.
+    pub(super) fn fat_body(&self, digest: &Digest) -> Result<Option<Body>> {
         let path = self.blob_path(digest);
         let file = match fs::open_regular(&path) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -128,10 +147,10 @@ impl Store {
         size: u64,
     ) -> Result<VerifyingReader<impl io::Read + Send + use<>>> {
         let body = self.body(digest)?.ok_or_else(|| StoreError::NoBlob { digest: digest.clone() })?;
-        Ok(VerifyingReader::new(Sequential { body, at: 0 }, digest.clone(), size))
+        Ok(VerifyingReader::new(Sequential::new(body), digest.clone(), size))
     }
 
-    /// All blobs and their sizes, sorted by digest. What else lies between them is left out.
+    /// All blobs that are there as files and their sizes, sorted by digest. What else lies between them is left out.
     pub fn blobs(&self) -> Result<Vec<(Digest, u64)>> {
         let mut out = Vec::new();
         for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
@@ -228,19 +247,4 @@ fn create(dir: &Path, files: &[(&str, Vec<u8>)]) -> Result<()> {
 
 fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
     fs::replace_file(path, bytes).map_err(StoreError::io(path))
-}
-
-/// Reads a body from its start.
-struct Sequential {
-    body: Body,
-    at: u64,
-}
-
-impl io::Read for Sequential {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let n = (self.body.len() - self.at).min(buf.len() as u64) as usize;
-        self.body.read_exact_at(&mut buf[..n], self.at)?;
-        self.at += n as u64;
-        Ok(n)
-    }
 }

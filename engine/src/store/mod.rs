@@ -12,6 +12,7 @@ mod local;
 mod meta;
 mod record;
 mod sweep;
+pub mod thin;
 
 pub use check::{BlobFault, Checked};
 pub use error::StoreError;

@@ -6,14 +6,17 @@ use std::path::PathBuf;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::thin::{ContentsRecord, ThinRecord};
 use super::{Result, Store, StoreError};
 use crate::digest::{Algorithm, Digest, Hasher};
 use crate::fs;
 
 /// The version that is written and read. Records of other versions are made anew.
 const VERSION: u64 = 1;
-/// Far more than any record: those with the longest lists of losses are cut before they are written.
-const MAX_SIZE: u64 = 1 << 20;
+/// Far more than any record of facts: those with the longest lists of losses are cut before they are written.
+const MAX_FACTS: u64 = 1 << 20;
+/// Recipes and lists of contents of layers with millions of files.
+const MAX_THIN: u64 = 1 << 30;
 /// Bytes of the SHA-256 behind every record.
 const SUM: usize = 32;
 
@@ -52,15 +55,29 @@ pub(super) enum Kind {
     Blob,
     /// [`Memo`] by the digest of what the step was given.
     Memo,
+    /// What a thin blob is made of, by its digest.
+    Thin,
+    /// Which contents a body has, by the digest of blob or pack.
+    Contents,
 }
 
 impl Kind {
-    pub(super) const ALL: [Self; 2] = [Self::Blob, Self::Memo];
+    /// Those that can be made again whenever they are missed.
+    pub(super) const DERIVED: [Self; 2] = [Self::Blob, Self::Memo];
 
     pub(super) fn dir(self) -> &'static str {
         match self {
             Self::Blob => "index",
             Self::Memo => "memo",
+            Self::Thin => "thin",
+            Self::Contents => "contents",
+        }
+    }
+
+    fn max_size(self) -> u64 {
+        match self {
+            Self::Blob | Self::Memo => MAX_FACTS,
+            Self::Thin | Self::Contents => MAX_THIN,
         }
     }
 
@@ -68,6 +85,8 @@ impl Kind {
         match self {
             Self::Blob => "blob",
             Self::Memo => "memo",
+            Self::Thin => "thin",
+            Self::Contents => "contents",
         }
     }
 }
@@ -118,23 +137,27 @@ impl Store {
         match kind {
             Kind::Blob => self.load::<BlobFacts>(kind, id).is_some(),
             Kind::Memo => self.load::<Memo>(kind, id).is_some(),
+            Kind::Thin => self.load::<ThinRecord>(kind, id).is_some(),
+            Kind::Contents => self.load::<ContentsRecord>(kind, id).is_some(),
         }
     }
 
     pub(super) fn load<T: DeserializeOwned>(&self, kind: Kind, id: &Digest) -> Option<T> {
         // What can't be read is not known: nothing here is ever needed.
-        let bytes = fs::read_limited(&self.record_path(kind, id), MAX_SIZE).ok()?;
+        let bytes = fs::read_limited(&self.record_path(kind, id), kind.max_size()).ok()?;
         decode(kind, id, &bytes)
     }
 
-    fn save<T: Serialize>(&self, kind: Kind, id: &Digest, value: &T) -> Result<()> {
+    /// Writes a record; one that is too large to be read is left out, and its size is `None`.
+    pub(super) fn save<T: Serialize>(&self, kind: Kind, id: &Digest, value: &T) -> Result<Option<u64>> {
         let bytes = encode(kind, id, value);
-        if bytes.len() as u64 > MAX_SIZE {
-            return Ok(());
+        if bytes.len() as u64 > kind.max_size() {
+            return Ok(None);
         }
         let path = self.record_path(kind, id);
         let mut file = self.partial()?;
-        file.write_all(&bytes).and_then(|()| file.commit(&path)).map_err(StoreError::io(&path))
+        file.write_all(&bytes).and_then(|()| file.commit(&path)).map_err(StoreError::io(&path))?;
+        Ok(Some(bytes.len() as u64))
     }
 
     /// What is known about a blob; whatever is damaged is not.
@@ -144,7 +167,7 @@ impl Store {
 
     /// Notes what is known about a blob.
     pub fn note_facts(&self, digest: &Digest, facts: &BlobFacts) -> Result<()> {
-        self.save(Kind::Blob, digest, facts)
+        self.save(Kind::Blob, digest, facts).map(drop)
     }
 
     /// What a step made, if it was done and all of that is still there.
@@ -158,7 +181,7 @@ impl Store {
 
     /// Notes that a step is done.
     pub fn note_memo(&self, step: &Digest, memo: &Memo) -> Result<()> {
-        self.save(Kind::Memo, step, memo)
+        self.save(Kind::Memo, step, memo).map(drop)
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::record::Kind;
+use super::thin::BodyKind;
 use super::{Memo, Result, Store, StoreError};
 use crate::digest::Digest;
 use crate::fs;
@@ -26,13 +27,24 @@ pub struct Swept {
     pub kept: usize,
     /// Records about what is not there any more.
     pub records: usize,
+    /// Bytes of recipes, packs and lists of contents that nothing needs any more.
+    pub thin: u64,
 }
 
 impl Store {
     /// Removes the blobs that are not in `needed`, and records that are of no use. Its caller has opened the store
     /// for [`super::Access::Alone`], so that nobody has just written what nothing names yet.
     pub fn sweep(&self, needed: &BTreeSet<Digest>, options: SweepOptions) -> Result<Swept> {
-        let mut out = Swept::default();
+        // Recipes first: what only they need may be a blob.
+        let thin = self.sweep_thin(needed, options.dry_run)?;
+        let mut out = Swept { thin, ..Swept::default() };
+        let mut needed = needed.clone();
+        for body in self.bodies_of(&needed.clone())? {
+            if body.kind == BodyKind::Blob {
+                needed.insert(body.digest()?);
+            }
+        }
+        out.kept += self.thin_blobs()?.iter().filter(|(digest, _)| needed.contains(digest)).count();
         for (digest, size) in self.blobs()? {
             match needed.contains(&digest) {
                 true => out.kept += 1,
@@ -41,13 +53,15 @@ impl Store {
         }
         let gone: BTreeSet<&Digest> = out.blobs.iter().map(|(digest, _)| digest).collect();
         let is_there = |digest: &Digest| !gone.contains(digest) && matches!(self.size(digest), Ok(Some(_)));
-        for kind in Kind::ALL {
+        for kind in Kind::DERIVED {
             let records = self.records(kind)?;
             let too_many = kind == Kind::Memo && records.len() > MAX_MEMOS;
             for (path, id) in records {
                 let is_useful = !too_many
                     && id.is_some_and(|id| match kind {
                         Kind::Blob => is_there(&id) && self.is_whole(kind, &id),
+                        // Not derived: looked at above.
+                        Kind::Thin | Kind::Contents => true,
                         Kind::Memo => self.load::<Memo>(kind, &id).is_some_and(|memo| {
                             memo.outputs.iter().all(|(text, _)| text.parse().is_ok_and(|d| is_there(&d)))
                         }),

@@ -5,10 +5,12 @@ use std::io::{Read, Write};
 use std::path::Path;
 
 use super::*;
+use crate::body::SpoolBudget;
 use crate::digest::{Algorithm, Digest};
 
 fn open(dir: &Path, access: Access) -> Result<Store> {
-    Store::open(dir, access, &[("index", b"{}".to_vec()), ("mark", b"1".to_vec())])
+    let spools = SpoolBudget::new(1 << 20, std::env::temp_dir().as_path());
+    Store::open(dir, access, &[("index", b"{}".to_vec()), ("mark", b"1".to_vec())], &spools)
 }
 
 fn all(store: &Store) -> Checked {
@@ -74,7 +76,7 @@ fn sweeping_leaves_what_is_needed() {
     }
     let needed = BTreeSet::from([kept.clone()]);
     let told = store.sweep(&needed, SweepOptions { dry_run: true }).unwrap();
-    assert_eq!(told, Swept { blobs: vec![(gone.clone(), 4)], kept: 1, records: 2 });
+    assert_eq!(told, Swept { blobs: vec![(gone.clone(), 4)], kept: 1, records: 2, thin: 0 });
     assert!(store.memo(&gone).is_some(), "nothing was removed");
     assert_eq!(store.sweep(&needed, SweepOptions::default()).unwrap(), told);
     assert_eq!((store.size(&kept).unwrap(), store.size(&gone).unwrap()), (Some(4), None));

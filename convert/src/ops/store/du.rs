@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use aurora_engine::digest::Digest;
 use serde::Serialize;
 
+use super::dedup::taken;
 use crate::store::{Local, Reach, Walk};
 use crate::{Ctx, Result};
 
@@ -37,6 +38,10 @@ pub struct Usage {
     pub distinct: u64,
     /// Bytes of blobs that no image needs: what `gc` would free.
     pub garbage: u64,
+    /// Bytes that all of it takes, thin blobs as what stands for them.
+    pub stored: u64,
+    /// Bytes of blobs that are thin.
+    pub thin: u64,
 }
 
 /// Counts. A store that is not there yet has nothing.
@@ -82,6 +87,8 @@ pub fn du(ctx: &Ctx<'_>) -> Result<Usage> {
         out.images.push(ImageUsage { names, digest: digest.clone(), size, shared, unique, unpacked });
     }
     out.images.sort_by(|a, b| a.names.cmp(&b.names));
+    out.stored = taken(&local)?;
+    out.thin = local.blobs().thin_blobs()?.iter().fold(0, |sum, (_, size)| size.saturating_add(sum));
     for (digest, size) in local.blobs().blobs()? {
         if !users.contains_key(&digest) {
             out.garbage = out.garbage.saturating_add(size);

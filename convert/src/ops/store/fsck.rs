@@ -52,6 +52,7 @@ pub fn fsck(repair: bool, ctx: &Ctx<'_>) -> Result<Checkup> {
     for (path, fault) in &checked.faults {
         let message = match fault {
             BlobFault::Content { actual } => format!("the content is that of {actual}"),
+            BlobFault::Thin { why } => format!("a thin blob that can't be made again: {why}"),
             BlobFault::Unreadable { why } => format!("can't be read: {why}"),
             _ => "no blob, by its name or kind of file".to_owned(),
         };

@@ -15,7 +15,7 @@ use crate::{Ctx, Error, ErrorKind, Result};
 pub struct Collected {
     /// Digests, sorted.
     pub blobs: Vec<String>,
-    /// Bytes of them.
+    /// Bytes of them, and of recipes, packs and lists of thin blobs that nothing needs any more.
     pub bytes: u64,
     /// Blobs that stay.
     pub kept: usize,
@@ -40,7 +40,7 @@ pub fn gc(dry_run: bool, ctx: &Ctx<'_>) -> Result<Collected> {
     let needed = needed(&local, ctx)?;
     let swept = local.blobs().sweep(&needed, SweepOptions { dry_run })?;
     Ok(Collected {
-        bytes: swept.blobs.iter().fold(0, |sum, (_, size)| size.saturating_add(sum)),
+        bytes: swept.blobs.iter().fold(swept.thin, |sum, (_, size)| size.saturating_add(sum)),
         blobs: swept.blobs.into_iter().map(|(digest, _)| digest.to_string()).collect(),
         kept: swept.kept,
         records: swept.records,
@@ -48,7 +48,7 @@ pub fn gc(dry_run: bool, ctx: &Ctx<'_>) -> Result<Collected> {
     })
 }
 
-fn needed(local: &Local, ctx: &Ctx<'_>) -> Result<BTreeSet<Digest>> {
+pub(super) fn needed(local: &Local, ctx: &Ctx<'_>) -> Result<BTreeSet<Digest>> {
     let refs = local.refs()?;
     let mut walk = Walk::new(local);
     let mut out = BTreeSet::new();

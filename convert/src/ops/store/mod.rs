@@ -1,11 +1,13 @@
 //! The local store: its images, its names, and the room they take.
 
+mod dedup;
 mod du;
 mod fsck;
 mod gc;
 mod list;
 mod tag;
 
+pub use dedup::{Deduplicated, KeptBlob, KeptReason, dedup, undo_dedup};
 pub use du::{ImageUsage, Usage, du};
 pub use fsck::{Checkup, fsck};
 pub use gc::{Collected, gc};

@@ -1,11 +1,9 @@
-//! Layers by hand for the rules, and every layer of the corpus for the recipe.
+//! Layers by hand for the rules, and every layer of the corpus for its contents.
 
 use std::path::Path;
 
 use aurora_engine::body::MemBody;
 use aurora_engine::codec;
-use aurora_engine::digest::Digest;
-use aurora_engine::recipe;
 use aurora_formats::model::Metadata;
 use aurora_formats::tar::build;
 
@@ -73,7 +71,6 @@ fn names_and_whiteouts_are_understood() {
     ];
     assert_eq!(lines(&taken.changes), want);
     assert_eq!(taken.bytes, bytes.len() as u64);
-    assert!(taken.recipe.is_none());
     assert_eq!(
         losses.iter().filter_map(|l| l.path.clone()).collect::<Vec<_>>(),
         [path(".wh..wh.plnk"), path(".wh..wh.plnk/1.2")]
@@ -103,11 +100,11 @@ fn damage_says_where() {
     assert!(error.to_string().starts_with("at 0x600: tar header checksum"), "{error}");
 }
 
-/// Every layer of the corpus, spooled and in place, is rebuilt to its diffID, and its contents are the same.
+/// Every layer of the corpus, spooled and in place, has the same contents.
 #[test]
-fn recipes_rebuild_every_layer_of_the_corpus() {
+fn contents_are_the_same_wherever_they_are() {
     let blobs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../corpus/oci/quirks/blobs/sha256");
-    let mut rebuilt = 0;
+    let mut layers = 0;
     for blob in aurora_engine::fs::read_dir(&blobs).unwrap() {
         let stored = aurora_engine::fs::read_limited(&blob, 1 << 26).unwrap();
         let mut bytes = Vec::new();
@@ -116,26 +113,23 @@ fn recipes_rebuild_every_layer_of_the_corpus() {
         if bytes.first() == Some(&b'{') {
             continue;
         }
-        let options = IngestOptions { whiteouts: true, recipe: true };
         let whole: Body = Arc::new(MemBody(bytes.clone()));
-        for in_place in [None, Some(&whole)] {
-            let (taken, _) = with_ctx(|ctx| ingest_with(&mut &bytes[..], in_place, options, ctx).unwrap());
-            let recipe = recipe::decode(&recipe::encode(&taken.recipe.unwrap())).unwrap();
-            let bodies = vec![taken.body.clone(); recipe.bodies() as usize];
-            let mut made = Vec::new();
-            recipe::replay(&recipe, &bodies, &mut made).unwrap();
-            assert_eq!(Digest::sha256(&made), Digest::sha256(&bytes), "{}", blob.display());
+        let contents = [None, Some(&whole)].map(|in_place| {
+            let (taken, _) = with_ctx(|ctx| ingest(&mut &bytes[..], in_place, ctx).unwrap());
             assert_eq!(taken.bytes, bytes.len() as u64);
-            for change in &taken.changes.changes {
-                let FileChange::Add { content: Some(content), .. } = change else { continue };
+            let read = |change: &FileChange| {
+                let FileChange::Add { content: Some(content), .. } = change else { return None };
                 let mut read = Vec::new();
                 content.reader().read_to_end(&mut read).unwrap();
                 assert_eq!(read.len() as u64, content.size);
-            }
-        }
-        rebuilt += 1;
+                Some(read)
+            };
+            taken.changes.changes.iter().map(read).collect::<Vec<_>>()
+        });
+        assert!(contents[0] == contents[1], "{}", blob.display());
+        layers += 1;
     }
-    assert!(rebuilt > 100, "few layers: {rebuilt}");
+    assert!(layers > 100, "few layers: {layers}");
 }
 
 #[test]

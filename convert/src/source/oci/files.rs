@@ -28,6 +28,11 @@ pub(super) trait Files: Send + Sync {
         self.file(&layout::blob_path(&descriptor.digest))
     }
 
+    /// What a blob unpacks to, where it is kept so that this costs less than to unpack it; not verified.
+    fn unpacked(&self, _descriptor: &Descriptor) -> Result<Option<Body>> {
+        Ok(None)
+    }
+
     /// Whether blobs come from far away, so that a look at them is worth a thought.
     fn is_far(&self) -> bool {
         false
@@ -62,6 +67,13 @@ impl Files for StoreFiles {
         match digest.and_then(|rest| rest.replacen('/', ":", 1).parse().ok()) {
             Some(digest) => Ok(self.0.blobs().body(&digest)?),
             None => Ok(None),
+        }
+    }
+
+    fn unpacked(&self, descriptor: &Descriptor) -> Result<Option<Body>> {
+        match descriptor.digest.parse() {
+            Ok(digest) => Ok(self.0.blobs().unpacked(&digest)?),
+            Err(_) => Ok(None),
         }
     }
 

@@ -96,6 +96,14 @@ impl Job<'_> {
     }
 }
 
+/// A layer to be read from its unpacked bytes, where they are at hand: its diffID says all about them.
+pub(super) fn at_hand(layer: &Layer) -> Layer {
+    match &layer.unpacked {
+        Some(body) => Layer { body: body.clone(), label: None, promise: None, ..layer.clone() },
+        None => layer.clone(),
+    }
+}
+
 /// Takes in one layer. Whatever else is wrong with it, stored bytes that are not those promised come first.
 pub(super) fn ingest_one(layer: &Layer, is_overlapped: bool, ctx: &Ctx<'_>) -> Result<Ingested> {
     ctx.check()?;

@@ -100,8 +100,9 @@ fn read_lineage(name: &ImageName, options: &ReadOptions, ctx: &Ctx<'_>) -> Resul
     let picked = store.pick(reference(name), options)?;
     let layers = store.layers(&picked)?;
     ctx.progress.phase("layers");
-    ctx.progress.total(layers.iter().map(|layer| layer.body.len()).sum());
-    let ingested = layers::ingest_all(&layers, ctx)?;
+    let at_hand: Vec<Layer> = layers.iter().map(layers::at_hand).collect();
+    ctx.progress.total(at_hand.iter().map(|layer| layer.body.len()).sum());
+    let ingested = layers::ingest_all(&at_hand, ctx)?;
     for (layer, taken) in layers.iter().zip(&ingested) {
         store.note(layer, taken.bytes);
     }

@@ -118,6 +118,13 @@ impl Files for RegistryFiles {
         Ok(Some(body))
     }
 
+    fn unpacked(&self, descriptor: &Descriptor) -> Result<Option<Body>> {
+        match &self.kept {
+            Some(local) => StoreFiles(Arc::clone(local)).unpacked(descriptor),
+            None => Ok(None),
+        }
+    }
+
     fn is_far(&self) -> bool {
         true
     }

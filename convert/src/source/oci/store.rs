@@ -43,6 +43,8 @@ pub(super) struct Layer {
     pub(super) label: Option<Packing>,
     /// Its stored bytes.
     pub(super) body: Body,
+    /// Its unpacked bytes, where they are at hand.
+    pub(super) unpacked: Option<Body>,
     /// What they are promised to be; the paths of old docker-archives promise nothing.
     pub(super) promise: Option<(Digest, u64)>,
     /// What they are promised to unpack to.
@@ -203,7 +205,7 @@ impl Store {
             let body = self.files.file(&name)?.ok_or_else(|| OciError::MissingFile { path: name.clone() })?;
             let promise = super::docker::digest_in_path(&name).map(|digest| (digest, body.len()));
             let annotations = Annotations::new();
-            return Ok(Layer { name, label: None, body, promise, diff_id, annotations });
+            return Ok(Layer { name, label: None, body, unpacked: None, promise, diff_id, annotations });
         };
         let layer = &manifest.layers[n];
         let (body, digest) = self.blob(layer)?;
@@ -212,6 +214,7 @@ impl Store {
             name,
             label: aurora_formats::oci::media::layer(&layer.media_type).map(|l| l.packing),
             body,
+            unpacked: self.files.unpacked(layer)?,
             promise: Some((digest, layer.size)),
             diff_id,
             annotations: layer.annotations.clone(),
