@@ -69,12 +69,17 @@ fn is_sound(sample: &Sample) {
 fn killed_at_any_point_it_is_whole() {
     let sample = large();
     on(&sample, &["convert", "dir:tree", "kept"]).exits(0);
+    // Two blobs of the same contents, for `dedup`.
+    on(&sample, &["convert", "dir:t1", "alike:1"]).exits(0);
+    on(&sample, &["convert", "dir:t1", "alike:2", "--compress", "none"]).exits(0);
     let server = served(&sample.join("in"));
     let remote = format!("{}/in:latest", server.host());
     let mut random = Numbers(42);
     let mut killed = 0;
-    for round in 0..rounds(30) {
-        let work: &[&str] = match round % 5 {
+    for round in 0..rounds(35) {
+        let work: &[&str] = match round % 7 {
+            5 => &["dedup"],
+            6 => &["dedup", "--undo"],
             3 => &["get", "--insecure", &remote, "e"],
             0 => &["convert", "dir:t1", "a", "--compress", "none"],
             1 => &["convert", "oci:in", "b"],
@@ -90,6 +95,9 @@ fn killed_at_any_point_it_is_whole() {
             killed += u32::from(!status.success());
         }
         is_sound(&sample);
+        for name in ["alike:1", "alike:2"].iter().filter(|_| round % 7 >= 5) {
+            on(&sample, &["diff", name, "dir:t1"]).exits(0);
+        }
         if round % 8 == 7 {
             on(&sample, &["gc"]).exits(0);
             for name in ["a", "b", "c", "d", "e"] {
@@ -98,6 +106,10 @@ fn killed_at_any_point_it_is_whole() {
         }
     }
     assert!(killed > 0, "none was killed before it was done");
+    on(&sample, &["dedup"]).exits(0);
+    let du: serde_json::Value =
+        serde_json::from_str(&on(&sample, &["du", "--json"]).exits(0).out).expect("--json prints a document");
+    assert!(du["thin"].as_u64() > Some(6 << 20), "one of two alike is thin: {du}");
     // What was cut short can be done again.
     on(&sample, &["convert", "oci:in", "b"]).exits(0);
     on(&sample, &["diff", "b", "dir:t0"]).exits(0);
@@ -123,6 +135,8 @@ fn many_at_once_lose_nothing() {
             &["convert", "dir:t1", "two"],
             &["gc"],
             &["tag", "kept", "other"],
+            &["dedup"],
+            &["dedup", "--undo"],
             &["convert", "dir:t2", "three", "--compress", "none"],
         ];
         let mut children: Vec<Child> = work.iter().map(|args| spawn(sample.path(), args)).collect();
@@ -148,6 +162,8 @@ fn many_at_once_lose_nothing() {
         on(&sample, &["rm", "same:1", "same:2", "same:3", "one", "two", "three", "other"]).exits(0);
         on(&sample, &["gc"]).exits(0);
         assert_eq!(names(&sample.join("s/blobs/sha256")).len(), 3, "only what `kept` needs");
+        let packs = sample.join("s/aurora/packs");
+        assert!(!packs.is_dir() || names(&packs).is_empty(), "and nothing that stands for others");
     }
 }
 
