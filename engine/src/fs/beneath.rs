@@ -31,6 +31,11 @@ impl Beneath {
         Ok(Self { root, last: Mutex::new(None) })
     }
 
+    /// The same root, with nothing remembered.
+    pub(super) fn again(&self) -> Self {
+        Self { root: Arc::clone(&self.root), last: Mutex::new(None) }
+    }
+
     /// The directory of that path.
     pub(super) fn dir(&self, path: &[u8]) -> io::Result<Arc<OwnedFd>> {
         if path.is_empty() {

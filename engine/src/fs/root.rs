@@ -26,6 +26,11 @@ impl Root {
         Ok(Self { below: Beneath::open(path)? })
     }
 
+    /// The same directory for another thread, which keeps the directory below that it used last to itself.
+    pub fn again(&self) -> Self {
+        Self { below: self.below.again() }
+    }
+
     /// A new directory.
     pub fn make_dir(&self, path: &[u8]) -> io::Result<()> {
         let (dir, name) = self.below.parent(path)?;
