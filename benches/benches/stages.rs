@@ -3,12 +3,17 @@
 
 use std::hint::black_box;
 use std::io::{Cursor, Read, Write};
+use std::sync::Arc;
 
+use aurora_engine::body::{Body, MemBody, SpoolBudget};
 use aurora_engine::codec::{self, Codec, Compression};
 use aurora_engine::digest::{Algorithm, Hasher};
+use aurora_engine::recipe::{self, Builder};
+use aurora_engine::store::{Access, BlobFacts, Store};
 use aurora_formats::model::Metadata;
 use aurora_formats::tar::build::{self, Content};
 use aurora_formats::tar::{Event, Limits, Parser};
+use aurora_formats::zfs::build::zap;
 use aurora_formats::zfs::checksum::Fletcher4;
 use aurora_formats::zfs::record::Endian;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
@@ -118,5 +123,78 @@ fn tars(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, digests, codecs, tars);
+fn zaps(c: &mut Criterion) {
+    let names: Vec<String> = (0..5000).map(|n| format!("a file of some name {n}")).collect();
+    let entries: Vec<(&[u8], u64)> =
+        names.iter().zip(128..).map(|(name, id)| (name.as_bytes(), id)).collect();
+    let mut group = c.benchmark_group("zap");
+    group.throughput(Throughput::Elements(entries.len() as u64));
+    group.bench_function("build", |b| {
+        b.iter(|| zap::build(black_box(&entries), 1).expect("names of a directory make a ZAP"));
+    });
+    group.finish();
+}
+
+fn stores(c: &mut Criterion) {
+    let dir = tempfile::tempdir().expect("a temporary folder can be made");
+    let spools = SpoolBudget::new(64 << 20, dir.path());
+    let store =
+        Store::open(&dir.path().join("s"), Access::Write, &[], &spools).expect("a store can be made there");
+    let mut bytes = data(4 << 20);
+    let mut group = c.benchmark_group("store");
+    group.throughput(Throughput::Bytes(bytes.len() as u64));
+    group.sample_size(20);
+    let mut number = 0_u64;
+    group.bench_function("put, synced", |b| {
+        b.iter(|| {
+            number += 1;
+            bytes[..8].copy_from_slice(&number.to_le_bytes());
+            store.put(&bytes).expect("there is room")
+        });
+    });
+    let digest = store.put(&bytes).expect("there is room");
+    group.bench_function("get, verified", |b| {
+        b.iter(|| {
+            let mut reader = store.reader(&digest, bytes.len() as u64).expect("it was put there");
+            std::io::copy(&mut reader, &mut std::io::sink()).expect("it is as it was put there")
+        });
+    });
+    group.finish();
+    let facts = BlobFacts {
+        size: bytes.len() as u64,
+        codec: "gzip".to_owned(),
+        decoded_digest: digest.to_string(),
+        decoded_size: 1 << 30,
+    };
+    let mut group = c.benchmark_group("index");
+    group.throughput(Throughput::Elements(1));
+    group.bench_function("record, written and synced", |b| {
+        b.iter(|| store.note_facts(&digest, &facts).expect("there is room"));
+    });
+    group.bench_function("record, read", |b| {
+        b.iter(|| store.facts(black_box(&digest)).expect("it was noted"));
+    });
+    group.finish();
+}
+
+fn recipes(c: &mut Criterion) {
+    let body: Body = Arc::new(MemBody(data(8 << 20)));
+    let mut builder = Builder::new().expect("memory can be written");
+    for n in 0..4000_u64 {
+        builder.inline(&[0; 512]).expect("memory can be written");
+        builder.slice(0, n * 2000, 2000).expect("memory can be written");
+    }
+    let recipe = builder.finish().expect("memory can be written");
+    let mut group = c.benchmark_group("recipe");
+    group.throughput(Throughput::Bytes(recipe.length()));
+    group.bench_function("replay", |b| {
+        b.iter(|| {
+            let bodies = [Arc::clone(&body)];
+            recipe::replay(&recipe, &bodies, &mut std::io::sink()).expect("it was made of this body");
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, digests, codecs, tars, zaps, stores, recipes);
 criterion_main!(benches);
