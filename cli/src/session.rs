@@ -79,5 +79,6 @@ impl Session {
 
 /// The arguments as a request.
 pub(crate) fn selection(selected: &Selected) -> Selection {
-    Selection { platform: selected.platform.clone(), origins: selected.origins.clone() }
+    let (platform, origins) = (selected.platform.clone(), selected.origins.clone());
+    Selection { platform, origins, ..Selection::default() }
 }

@@ -88,6 +88,15 @@ impl Content {
         Self { size, extents }
     }
 
+    /// Whether the extents are as they have to be.
+    pub(crate) fn is_sound(&self) -> bool {
+        let mut end = 0_u64;
+        self.extents.iter().all(|extent| {
+            let begin = std::mem::replace(&mut end, extent.offset.saturating_add(extent.len));
+            extent.len > 0 && extent.offset >= begin && end <= self.size
+        })
+    }
+
     /// Data and holes in turn, covering `0..size`; neighbouring data is one segment.
     pub fn segments(&self) -> Vec<Segment> {
         let mut out: Vec<Segment> = Vec::new();

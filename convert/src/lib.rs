@@ -15,6 +15,7 @@ mod interrupt;
 mod lineage;
 pub mod names;
 pub mod ops;
+mod records;
 pub mod registry;
 pub mod sink;
 pub mod source;

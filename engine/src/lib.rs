@@ -6,6 +6,7 @@
 
 pub mod body;
 mod byte_string;
+pub mod cbor;
 pub mod codec;
 pub mod digest;
 pub mod flow;

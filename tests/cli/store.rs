@@ -407,3 +407,52 @@ fn copy(from: &Path, to: &Path) {
         }
     }
 }
+
+#[test]
+fn what_a_layer_says_is_read_once() {
+    let sample = Sample::new();
+    on(&sample, &["convert", "dir:tree", "a"]).exits(0);
+    let decoded = |args: &[&str]| {
+        let done = on(&sample, &[&["-v"], args].concat()).exits(0);
+        let told = done.err.lines().rev().find(|line| line.contains(" decoded, ")).map(str::to_owned);
+        (done.out, told.expect("-v tells what was read"))
+    };
+    for args in [&["ls", "a"][..], &["ls", "--jsonl", "--no-hash", "a"], &["inspect", "a"]] {
+        let list = sample.join("s/aurora/changes");
+        let _ = std::fs::remove_dir_all(&list);
+        let (first, told) = decoded(args);
+        assert!(!told.contains(" 0 B decoded"), "{args:?}: {told}");
+        let (again, told) = decoded(args);
+        assert!(told.contains(" 0 B decoded"), "{args:?}: {told}");
+        assert_eq!(first, again, "{args:?}");
+        // Contents are read where they are asked for.
+        on(&sample, &["diff", "a", "dir:tree"]).exits(0);
+        // What is damaged is not believed.
+        for file in files(&list) {
+            let mut bytes = std::fs::read(&file).expect("it was listed");
+            let at = bytes.len() / 2;
+            bytes[at] ^= 1;
+            std::fs::remove_file(&file).expect("it was listed");
+            std::fs::write(&file, bytes).expect("it can be written");
+        }
+        assert!(on(&sample, &["fsck"]).exits(1).out.contains("aurora/changes"), "{args:?}");
+        assert_eq!(decoded(args).0, first, "{args:?}");
+        on(&sample, &["fsck"]).exits(0);
+    }
+    on(&sample, &["rm", "a"]).exits(0);
+    on(&sample, &["gc"]).exits(0);
+    assert!(files(&sample.join("s/aurora/changes")).is_empty());
+}
+
+/// All files below a directory.
+fn files(dir: &Path) -> Vec<PathBuf> {
+    let mut out = Vec::new();
+    for name in names(dir) {
+        let path = dir.join(name);
+        match path.is_dir() {
+            true => out.extend(files(&path)),
+            false => out.push(path),
+        }
+    }
+    out
+}

@@ -156,6 +156,7 @@ pub fn inspect(name: &ImageName, selection: &Selection, quick: bool, ctx: &Ctx<'
     let mut found = if has_documents && quick {
         surveyed
     } else {
+        let selection = &Selection { names_only: true, ..selection.clone() };
         let loaded = read(name, selection, Layers::Keep, ctx);
         let mut found = match loaded {
             Ok(Loaded::Volume(volume)) => disk(&volume),

@@ -68,7 +68,10 @@ pub fn list(name: &ImageName, request: &ListRequest, ctx: &Ctx<'_>) -> Result<Li
             Error::usage("--placement is for ZFS streams and SmartOS images").in_image(name.to_string())
         );
     }
-    let loaded = read_lifted(name, &request.selection, layers, request.placement, ctx)?;
+    // What a layer changes is told by comparing contents, too.
+    let names_only = request.options.no_hash && request.layer.is_none();
+    let selection = Selection { names_only, ..request.selection.clone() };
+    let loaded = read_lifted(name, &selection, layers, request.placement, ctx)?;
     listing(&loaded, request, ctx).map_err(|e| e.in_image(name.to_string()))
 }
 

@@ -48,6 +48,8 @@ pub struct Selection {
     pub platform: Option<Platform>,
     /// For an increment: the steps below it, base first.
     pub origins: Vec<ImageName>,
+    /// See [`ReadOptions::names_only`].
+    pub names_only: bool,
 }
 
 /// Reads an image that must exist.
@@ -55,8 +57,12 @@ fn read(name: &ImageName, selection: &Selection, layers: Layers, ctx: &Ctx<'_>) 
     for image in selection.origins.iter().chain([name]) {
         must_exist(image)?;
     }
-    let options =
-        ReadOptions { layers, platform: selection.platform.clone(), origins: selection.origins.clone() };
+    let options = ReadOptions {
+        layers,
+        platform: selection.platform.clone(),
+        origins: selection.origins.clone(),
+        names_only: selection.names_only,
+    };
     ctx.progress.phase("reading");
     source::read(name, &options, ctx)
 }

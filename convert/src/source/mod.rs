@@ -26,6 +26,9 @@ pub struct ReadOptions {
     pub platform: Option<Platform>,
     /// For an increment: the steps below it, base first.
     pub origins: Vec<ImageName>,
+    /// Names, sizes and attributes are all that is wanted: contents must not be read, and layers of the local store that
+    /// were read before need not be unpacked.
+    pub names_only: bool,
 }
 
 /// Reads an image of any form.

@@ -82,7 +82,8 @@ pub fn read(
     let cancel = Cancel::default();
     let ctx = Ctx::new(Options::new(std::env::temp_dir()), &NoProgress, &cancel);
     let zfs_name = |path: &PathBuf| ImageName::Zfs { file: FileName::Path(path.clone()), pick: None };
-    let options = ReadOptions { layers, origins: origins.iter().map(zfs_name).collect(), platform: None };
+    let origins = origins.iter().map(zfs_name).collect();
+    let options = ReadOptions { layers, origins, ..ReadOptions::default() };
     let loaded = zfs::read(&FileName::Path(path.to_owned()), pick, &options, &ctx)?;
     Ok((loaded, ctx.losses()))
 }

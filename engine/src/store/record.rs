@@ -1,6 +1,6 @@
 //! What is known about blobs, and which steps are done: records that can be deleted and are made again.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::PathBuf;
 
 use serde::de::DeserializeOwned;
@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::thin::{ContentsRecord, ThinRecord};
 use super::{Result, Store, StoreError};
+use crate::cbor::ByteString;
 use crate::digest::{Algorithm, Digest, Hasher};
 use crate::fs;
 
@@ -15,8 +16,10 @@ use crate::fs;
 const VERSION: u64 = 1;
 /// Far more than any record of facts: those with the longest lists of losses are cut before they are written.
 const MAX_FACTS: u64 = 1 << 20;
-/// Recipes and lists of contents of layers with millions of files.
-const MAX_THIN: u64 = 1 << 30;
+/// What is said about layers with millions of files.
+const MAX_LIST: u64 = 1 << 30;
+/// What packs lists of names to a fifth without being waited for.
+const LEVEL: i32 = 3;
 /// Bytes of the SHA-256 behind every record.
 const SUM: usize = 32;
 
@@ -55,6 +58,8 @@ pub(super) enum Kind {
     Blob,
     /// [`Memo`] by the digest of what the step was given.
     Memo,
+    /// What a layer says, by its digest, in a form of the caller's.
+    Changes,
     /// What a thin blob is made of, by its digest.
     Thin,
     /// Which contents a body has, by the digest of blob or pack.
@@ -63,12 +68,13 @@ pub(super) enum Kind {
 
 impl Kind {
     /// Those that can be made again whenever they are missed.
-    pub(super) const DERIVED: [Self; 2] = [Self::Blob, Self::Memo];
+    pub(super) const DERIVED: [Self; 3] = [Self::Blob, Self::Memo, Self::Changes];
 
     pub(super) fn dir(self) -> &'static str {
         match self {
             Self::Blob => "index",
             Self::Memo => "memo",
+            Self::Changes => "changes",
             Self::Thin => "thin",
             Self::Contents => "contents",
         }
@@ -77,7 +83,7 @@ impl Kind {
     fn max_size(self) -> u64 {
         match self {
             Self::Blob | Self::Memo => MAX_FACTS,
-            Self::Thin | Self::Contents => MAX_THIN,
+            Self::Changes | Self::Thin | Self::Contents => MAX_LIST,
         }
     }
 
@@ -85,6 +91,7 @@ impl Kind {
         match self {
             Self::Blob => "blob",
             Self::Memo => "memo",
+            Self::Changes => "changes",
             Self::Thin => "thin",
             Self::Contents => "contents",
         }
@@ -137,6 +144,7 @@ impl Store {
         match kind {
             Kind::Blob => self.load::<BlobFacts>(kind, id).is_some(),
             Kind::Memo => self.load::<Memo>(kind, id).is_some(),
+            Kind::Changes => self.changes(id).is_some(),
             Kind::Thin => self.load::<ThinRecord>(kind, id).is_some(),
             Kind::Contents => self.load::<ContentsRecord>(kind, id).is_some(),
         }
@@ -177,6 +185,24 @@ impl Store {
             digest.parse().is_ok_and(|digest| matches!(self.size(&digest), Ok(Some(n)) if n == *size))
         };
         memo.outputs.iter().all(is_there).then_some(memo)
+    }
+
+    /// What was noted of a layer by [`Store::note_changes`].
+    pub fn changes(&self, digest: &Digest) -> Option<Vec<u8>> {
+        let packed: ByteString = self.load(Kind::Changes, digest)?;
+        let mut decoder = zstd::stream::Decoder::new(&packed.0[..]).ok()?.take(MAX_LIST);
+        let mut out = Vec::new();
+        decoder.read_to_end(&mut out).ok()?;
+        Some(out)
+    }
+
+    /// Notes what a layer says, without its contents: whatever the caller makes of it.
+    pub fn note_changes(&self, digest: &Digest, changes: &[u8]) -> Result<()> {
+        match zstd::bulk::compress(changes, LEVEL) {
+            Ok(packed) => self.save(Kind::Changes, digest, &ByteString(packed)).map(drop),
+            // No memory for it: then it is found out again.
+            Err(_) => Ok(()),
+        }
     }
 
     /// Notes that a step is done.

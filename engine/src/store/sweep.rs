@@ -59,7 +59,7 @@ impl Store {
             for (path, id) in records {
                 let is_useful = !too_many
                     && id.is_some_and(|id| match kind {
-                        Kind::Blob => is_there(&id) && self.is_whole(kind, &id),
+                        Kind::Blob | Kind::Changes => is_there(&id) && self.is_whole(kind, &id),
                         // Not derived: looked at above.
                         Kind::Thin | Kind::Contents => true,
                         Kind::Memo => self.load::<Memo>(kind, &id).is_some_and(|memo| {

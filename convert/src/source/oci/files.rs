@@ -33,6 +33,14 @@ pub(super) trait Files: Send + Sync {
         Ok(None)
     }
 
+    /// What was noted of a layer by [`Files::note_changes`].
+    fn changes(&self, _digest: &Digest) -> Option<Vec<u8>> {
+        None
+    }
+
+    /// Keeps what a layer says, where such things are kept.
+    fn note_changes(&self, _digest: &Digest, _changes: &dyn Fn() -> Option<Vec<u8>>) {}
+
     /// Whether blobs come from far away, so that a look at them is worth a thought.
     fn is_far(&self) -> bool {
         false
@@ -74,6 +82,17 @@ impl Files for StoreFiles {
         match descriptor.digest.parse() {
             Ok(digest) => Ok(self.0.blobs().unpacked(&digest)?),
             Err(_) => Ok(None),
+        }
+    }
+
+    fn changes(&self, digest: &Digest) -> Option<Vec<u8>> {
+        self.0.blobs().changes(digest)
+    }
+
+    fn note_changes(&self, digest: &Digest, changes: &dyn Fn() -> Option<Vec<u8>>) {
+        if self.0.blobs().is_ours() {
+            // A store that can't be written to is read all the same.
+            let _ = changes().map(|changes| self.0.blobs().note_changes(digest, &changes));
         }
     }
 

@@ -31,6 +31,7 @@ use crate::image::{Image, Platform, oci, time};
 use crate::lineage::{Base, Layers, Lineage, Loaded, Step};
 use crate::names::ImageName;
 use crate::source::ReadOptions;
+use crate::source::ingest::Ingested;
 use crate::tree::{self, Tree};
 use crate::{Ctx, Error, Loss, LossKind, Result};
 pub(crate) use files::BodyReader;
@@ -100,12 +101,10 @@ fn read_lineage(name: &ImageName, options: &ReadOptions, ctx: &Ctx<'_>) -> Resul
     let picked = store.pick(reference(name), options)?;
     let layers = store.layers(&picked)?;
     ctx.progress.phase("layers");
-    let at_hand: Vec<Layer> = layers.iter().map(layers::at_hand).collect();
-    ctx.progress.total(at_hand.iter().map(|layer| layer.body.len()).sum());
-    let ingested = layers::ingest_all(&at_hand, ctx)?;
-    for (layer, taken) in layers.iter().zip(&ingested) {
-        store.note(layer, taken.bytes);
-    }
+    let ingested = match options.names_only {
+        true => names_of(&store, &layers, ctx)?,
+        false => contents_of(&store, &layers, ctx)?,
+    };
     ctx.progress.phase("tree");
     let decoded_sizes: Vec<u64> = ingested.iter().map(|taken| taken.bytes).collect();
     let mut changes = ingested.into_iter();
@@ -140,6 +139,38 @@ fn read_lineage(name: &ImageName, options: &ReadOptions, ctx: &Ctx<'_>) -> Resul
     image.layers = layers.iter().map(|layer| layer.name.clone()).collect();
     let whole = |(layer, decoded_size)| BaseLayer { layer, decoded_size };
     Ok((Lineage { image, steps }, layers.into_iter().zip(decoded_sizes).map(whole).collect()))
+}
+
+/// All layers, with their contents.
+fn contents_of(store: &Store, layers: &[Layer], ctx: &Ctx<'_>) -> Result<Vec<Arc<Ingested>>> {
+    let at_hand: Vec<Layer> = layers.iter().map(layers::at_hand).collect();
+    ctx.progress.total(at_hand.iter().map(|layer| layer.body.len()).sum());
+    let ingested = layers::ingest_all(&at_hand, ctx)?;
+    for (layer, taken) in layers.iter().zip(&ingested) {
+        store.note(layer, taken.bytes);
+    }
+    Ok(ingested)
+}
+
+/// All layers without their contents: as they are known from before, or else read, and then known.
+fn names_of(store: &Store, layers: &[Layer], ctx: &Ctx<'_>) -> Result<Vec<Arc<Ingested>>> {
+    let mut known: Vec<Option<Arc<Ingested>>> =
+        layers.iter().map(|layer| store.changes(layer).map(Arc::new)).collect();
+    let missing: Vec<Layer> =
+        layers.iter().zip(&known).filter(|(_, known)| known.is_none()).map(|(l, _)| l.clone()).collect();
+    let lost = ctx.losses().len();
+    let read = contents_of(store, &missing, ctx)?;
+    for (layer, taken) in missing.iter().zip(&read) {
+        // What was lost has to be told each time, and so has to be read each time.
+        if ctx.losses().len() == lost {
+            store.note_changes(layer, taken);
+        }
+    }
+    let mut read = read.into_iter();
+    for slot in known.iter_mut().filter(|slot| slot.is_none()) {
+        *slot = read.next();
+    }
+    Ok(known.into_iter().flatten().collect())
 }
 
 /// What the name says behind the file.

@@ -15,7 +15,9 @@ use super::files::{BodyReader, DirFiles, Files, StoreFiles, TreeFiles};
 use super::remote::RegistryFiles;
 use crate::image::select::{self, Documents, Wanted};
 use crate::names::ImageName;
+use crate::records::changeset;
 use crate::source::ReadOptions;
+use crate::source::ingest::Ingested;
 use crate::store::{Local, StoredName};
 use crate::{Ctx, Error, ErrorKind, Result};
 
@@ -233,6 +235,19 @@ impl Store {
             })
         };
         self.files.note(digest, &facts);
+    }
+
+    /// What a layer says, as it was read before; `None` if that is not known.
+    pub(super) fn changes(&self, layer: &Layer) -> Option<Ingested> {
+        let (digest, _) = layer.promise.as_ref()?;
+        changeset::decode(&self.files.changes(digest)?)
+    }
+
+    /// Keeps what a layer says.
+    pub(super) fn note_changes(&self, layer: &Layer, taken: &Ingested) {
+        if let Some((digest, _)) = &layer.promise {
+            self.files.note_changes(digest, &|| changeset::encode(taken));
+        }
     }
 
     /// A blob, not yet verified: the file, or the copy within the descriptor.

@@ -160,7 +160,7 @@ fn stream(chain: &Chain<'_>, options: &ReadOptions, ctx: &Ctx<'_>) -> Result<Loa
     if let Some(pick) = &pick {
         odd(format!("a package of several datasets, which imgadm refuses; read here: {pick}"), ctx);
     }
-    let options = ReadOptions { layers: options.layers, platform: None, origins };
+    let options = ReadOptions { platform: None, origins, ..options.clone() };
     let mut loaded = zfs::read(&FileName::Path(path), pick.as_deref(), &options, ctx)?;
     describe(&mut loaded, &top.manifest, ctx)?;
     Ok(loaded)
