@@ -1,0 +1,169 @@
+//! Documents, whole and wrong.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::*;
+
+fn process(member: &str, value: Value) -> Value {
+    let mut document = json!({ "process": { "args": ["sh"], "cwd": "/", "user": { "uid": 1, "gid": 2 } } });
+    document["process"][member] = value;
+    document
+}
+
+fn units(units: Value) -> Value {
+    json!({ "aurora": { "units": units } })
+}
+
+fn unit(member: &str, value: Value) -> Value {
+    let mut unit = json!({ "name": "db", "type": "daemon", "args": ["db"] });
+    unit[member] = value;
+    units(json!([unit]))
+}
+
+#[test]
+fn what_is_not_said() {
+    let config = Config::of_value(json!({
+        "ociVersion": "1.2.0",
+        "linux": { "namespaces": [] },
+        "process": { "args": ["sh", "-c", "x"], "env": ["A=1", "B=x=y"], "cwd": "/srv", "user": { "uid": 1, "gid": 2 } },
+        "aurora": { "units": [{ "name": "db", "type": "daemon", "args": ["db"] }] },
+    }))
+    .unwrap();
+    assert_eq!(config.main, Some(0));
+    let [main, db] = &config.units[..] else { panic!("{}", config.units.len()) };
+    assert_eq!((main.name.as_str(), main.kind, main.restart), ("main", Kind::Main, Restart::Never));
+    assert_eq!((db.name.as_str(), db.kind, db.restart), ("db", Kind::Daemon, Restart::Always));
+    let env = Some(vec![("A".to_owned(), "1".to_owned()), ("B".to_owned(), "x=y".to_owned())]);
+    assert_eq!((&main.program.env, &db.program.env), (&env, &env));
+    assert_eq!(main.program.cwd.as_deref(), Some(c"/srv"));
+    assert_eq!(db.program.cwd.as_deref(), Some(c"/"));
+    assert_eq!(db.program.user, UserOf::Podinit);
+    assert_eq!((db.stop.signal.to_string(), db.stop.timeout), ("TERM".to_owned(), Duration::from_secs(10)));
+    assert_eq!(config.run_dir.as_deref(), Some("/.aurora-run".as_ref()));
+}
+
+#[test]
+fn a_pod_has_no_main_unit() {
+    let config = Config::of_value(unit("restart", json!("on-failure"))).unwrap();
+    assert_eq!((config.main, config.units.len()), (None, 1));
+    assert_eq!(config.units[0].program.env, None);
+}
+
+#[test]
+fn everything_that_can_be_said() {
+    let config = Config::of_value(units(json!([
+        { "name": "one", "type": "oneshot", "args": ["x"], "restart": "on-failure" },
+        {
+            "name": "all", "type": "daemon", "args": ["x"], "env": [], "cwd": "/a", "user": "web:log", "root": "/pods/a",
+            "umask": 18, "rlimits": [{ "type": "RLIMIT_NOFILE", "soft": 1, "hard": u64::MAX }],
+            "after": ["one"], "requires": ["one"], "restart": "never",
+            "backoff": { "min": "1s", "max": "2m", "reset": "1h" }, "stop": { "signal": "SIGINT", "timeout": "0ms" },
+            "ready": { "file": "/run/x", "timeout": "5s" }, "reload": "USR2", "log": { "file": "/var/log/all" }
+        }
+    ])))
+    .unwrap();
+    let all = &config.units[1];
+    assert_eq!((&all.after[..], &all.requires[..]), (&[0][..], &[0][..]));
+    assert_eq!(all.program.user, UserOf::Name("web:log".to_owned()));
+    assert_eq!(all.program.rlimits[0].1.maximum, None);
+    assert_eq!(all.backoff.max, Duration::from_secs(120));
+    assert_eq!(all.ready, Ready::File("/run/x".into()));
+    assert_eq!(all.ready_timeout, Duration::from_secs(5));
+    assert_eq!(all.log, Log::File("/var/log/all".into()));
+}
+
+#[test]
+fn wrong_documents() {
+    let cases = [
+        (process("args", json!([])), "process.args: there is nothing to run"),
+        (process("args", json!([""])), "process.args: the program has no name"),
+        (process("args", json!(["a\0b"])), "process.args: a zero byte in it: \"a\\0b\""),
+        (process("env", json!(["=x"])), "process.env: not NAME=VALUE: \"=x\""),
+        (process("env", json!(["x"])), "process.env: not NAME=VALUE: \"x\""),
+        (process("cwd", json!("srv")), "process.cwd: not an absolute path: \"srv\""),
+        (
+            process("rlimits", json!([{ "type": "RLIMIT_FUN", "soft": 1, "hard": 1 }])),
+            "process.rlimits: this system has no such limit: \"RLIMIT_FUN\"",
+        ),
+        (
+            process("rlimits", json!([{ "type": "RLIMIT_CPU", "soft": 2, "hard": 1 }])),
+            "process.rlimits: RLIMIT_CPU: soft is above hard (1): 2",
+        ),
+        (
+            process(
+                "rlimits",
+                json!([{ "type": "RLIMIT_CPU", "soft": 1, "hard": 1 }, { "type": "RLIMIT_CPU", "soft": 1, "hard": 1 }]),
+            ),
+            "process.rlimits: twice: \"RLIMIT_CPU\"",
+        ),
+        (process("selinuxLabel", json!("x")), "process.selinuxLabel: podinit can't apply it"),
+        (process("oomScoreAdj", json!(0)), "process.oomScoreAdj: podinit can't apply it"),
+        (json!({ "hooks": { "startContainer": [{}] } }), "hooks.startContainer: podinit runs no hooks"),
+        (json!({ "aurora": { "runDir": "run" } }), "aurora.runDir: not an absolute path: run"),
+        (
+            json!({ "aurora": { "extra": 1 } }),
+            "unknown field `extra`, expected one of `main`, `units`, `configmaps`, `runDir`, `console`, `halt`",
+        ),
+        (unit("name", json!("")), "aurora.units: not a name of letters, digits, '_', '.' and '-': \"\""),
+        (
+            unit("name", json!("a/b")),
+            "aurora.units: not a name of letters, digits, '_', '.' and '-': \"a/b\"",
+        ),
+        (unit("name", json!("main")), "aurora.units: the name is taken: \"main\""),
+        (unit("root", json!("pods")), "aurora.units: db.root: not an absolute path: pods"),
+        (unit("after", json!(["db"])), "aurora.units: db.after: a unit can't come after itself: \"db\""),
+        (unit("requires", json!(["x"])), "aurora.units: db.requires: no such unit: \"x\""),
+        (unit("backoff", json!({ "min": "0ms" })), "aurora.units: db.backoff: min is zero or above max"),
+        (unit("backoff", json!({ "min": "2m" })), "aurora.units: db.backoff: min is zero or above max"),
+        (unit("ready", json!({})), "aurora.units: db.ready: not one of notify and an absolute path as file"),
+        (
+            unit("ready", json!({ "file": "x" })),
+            "aurora.units: db.ready: not one of notify and an absolute path as file",
+        ),
+        (unit("stop", json!({ "signal": "NOPE" })), "no such signal: \"NOPE\""),
+        (unit("log", json!({ "file": "x" })), "aurora.units: db.log: not an absolute path: x"),
+        (unit("umask", json!(512)), "aurora.units: db.umask: umask above 0777: 0o1000"),
+        (
+            units(json!([{ "name": "a", "type": "oneshot", "args": ["x"], "restart": "always" }])),
+            "aurora.units: a.restart: what runs once is not started again when it has ended well",
+        ),
+        (
+            units(json!([{ "name": "a", "type": "oneshot", "args": ["x"], "ready": { "notify": true } }])),
+            "aurora.units: a.ready: what runs once is ready when it has ended well",
+        ),
+        (
+            units(json!([
+                { "name": "d", "type": "daemon", "args": ["x"], "after": ["a"] },
+                { "name": "a", "type": "daemon", "args": ["x"], "after": ["b"] },
+                { "name": "b", "type": "daemon", "args": ["x"], "requires": ["c"] },
+                { "name": "c", "type": "daemon", "args": ["x"], "after": ["a"] },
+            ])),
+            "aurora.units: units that wait for one another: a after b after c after a",
+        ),
+    ];
+    for (document, want) in cases {
+        let text = document.to_string();
+        assert_eq!(Config::of_value(document).err().as_deref(), Some(want), "{text}");
+    }
+}
+
+#[test]
+fn files_that_are_none() {
+    let temp = tempfile::tempdir().unwrap();
+    let at = |name: &str| temp.path().join(name);
+    let pipe = at("pipe");
+    rustix::fs::mknodat(CWD, &pipe, FileType::Fifo, Mode::RWXU, 0).unwrap();
+    std::fs::write(at("bad"), "{").unwrap();
+    std::fs::File::create(at("large")).unwrap().set_len(MAX_DOCUMENT + 1).unwrap();
+    for (name, want) in [
+        ("none", "can't read {}: No such file or directory (os error 2)"),
+        ("pipe", "{}: not a regular file"),
+        ("bad", "{}: EOF while parsing an object at line 1 column 1"),
+        ("large", "{}: larger than 4194304 bytes"),
+    ] {
+        let want = want.replace("{}", &at(name).display().to_string());
+        assert_eq!(Config::read(&at(name)).err().map(|e| e.to_string()), Some(want));
+    }
+}
