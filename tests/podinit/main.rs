@@ -1,2 +1,11 @@
-//! podinit as a process: process 1 of a pid namespace of its own where what is asked needs that, and where the machine lets
-//! the tests make one.
+//! podinit as a process: process 1 of a pid namespace of its own, wherever the machine lets the tests make one; elsewhere it
+//! adopts orphans as a subreaper.
+
+mod control;
+mod exits;
+mod helpers;
+mod hostile;
+mod orphans;
+mod run;
+mod signals;
+mod units;

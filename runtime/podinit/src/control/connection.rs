@@ -1,6 +1,7 @@
 //! One connection: lines in, lines out, neither without bound.
 
 use std::io::{self, Read, Write};
+use std::net::Shutdown;
 
 use mio::net::UnixStream;
 use serde_json::Value;
@@ -30,11 +31,21 @@ pub(super) struct Connection {
     ended: bool,
     /// There may be more to read: it was left for later.
     more: bool,
+    /// Nothing that comes is looked at any more.
+    broken: bool,
 }
 
 impl Connection {
     pub(super) fn new(stream: UnixStream) -> Self {
-        Self { stream, input: Vec::new(), output: Vec::new(), goal: None, ended: false, more: true }
+        Self {
+            stream,
+            input: Vec::new(),
+            output: Vec::new(),
+            goal: None,
+            ended: false,
+            more: true,
+            broken: false,
+        }
     }
 
     pub(super) fn stream(&mut self) -> &mut UnixStream {
@@ -53,6 +64,8 @@ impl Connection {
                     self.more = false;
                     break;
                 }
+                // Read all the same: what lies there unread when a socket is closed takes the last answer with it.
+                Ok(_) if self.broken => {}
                 Ok(length) => self.input.extend_from_slice(&buffer[..length]),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.more = false;
@@ -92,6 +105,13 @@ impl Connection {
         self.output.push(b'\n');
     }
 
+    /// A last answer. Whoever reads sees the end after it.
+    pub(super) fn give_up(&mut self, answer: &Value) {
+        self.answer(answer);
+        self.input.clear();
+        self.broken = true;
+    }
+
     /// Writes what can be written.
     pub(super) fn write(&mut self) -> Life {
         while !self.output.is_empty() {
@@ -101,6 +121,9 @@ impl Connection {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(_) => return Life::Closed,
             }
+        }
+        if self.broken && self.output.is_empty() && self.stream.shutdown(Shutdown::Write).is_err() {
+            return Life::Closed;
         }
         let done = self.ended && self.output.is_empty() && self.goal.is_none();
         if done || self.output.len() > MAX_OUTPUT { Life::Closed } else { Life::Open }

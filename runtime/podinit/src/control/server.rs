@@ -98,12 +98,7 @@ fn work(connection: &mut Connection, supervisor: &mut Supervisor, reload: &mut R
                 }
             }
             Ok(None) => return connection.write(),
-            Err(()) => {
-                connection.answer(&request::refuse("the line is too long"));
-                // It is told if it reads; the connection ends either way.
-                connection.write();
-                return Life::Closed;
-            }
+            Err(()) => connection.give_up(&request::refuse("the line is too long")),
         }
     }
 }
