@@ -24,7 +24,9 @@ fn what_can_not_be_executed() {
         let done = done.exits(code);
         assert!(done.err.contains(text), "{}", done.err);
     };
-    said(run(&["nosuch", "x"]), 127, "podinit: exec: \"nosuch\": executable file not found in $PATH\n");
+    // Not in a folder of the caller's that can't be looked into: that is another error.
+    let nosuch = ["--", "env", "PATH=/usr/bin:/bin", env!("CARGO_BIN_EXE_podinit"), "-s", "nosuch", "x"];
+    said(run(&nosuch), 127, "podinit: exec: \"nosuch\": executable file not found in $PATH\n");
     said(run(&["--", "/no/such"]), 127, "podinit: exec: \"/no/such\": no such file or directory\n");
     said(run(&["--", "/etc/passwd"]), 126, "podinit: exec: \"/etc/passwd\": permission denied\n");
     said(run(&["--", "/etc"]), 126, "podinit: exec: \"/etc\": permission denied\n");

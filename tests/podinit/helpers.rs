@@ -24,6 +24,7 @@ pub(crate) const ORPHANS: usize = 100;
 
 #[test]
 #[ignore = "a helper of other tests"]
+#[expect(clippy::zombie_processes, reason = "that is what it is for")]
 fn leaves_orphans() {
     if !is_called() {
         return;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 use rustix::fs::AtFlags;
-use rustix::process::{Pid, WaitOptions};
+use rustix::process::{Pid, WaitId, WaitIdOptions, WaitOptions};
 
 use crate::config::{Config, Ready, UserOf};
 use crate::control::Server;
@@ -18,8 +18,7 @@ use crate::notify::Notify;
 use crate::run_dir::{RunDir, SOCKET};
 use crate::signal::Signal;
 use crate::supervise::{Action, End, Phase, Supervisor};
-use crate::sys::{Session, SignalMask};
-use crate::terminal::Terminal;
+use crate::sys::SignalMask;
 use crate::{beneath, configmap, messages, setup, spawn, sys, terminal};
 
 /// How often a file is looked for that says that a unit is ready: no way to be told of it is there on every system.
@@ -64,7 +63,6 @@ pub(crate) fn run(config: Config, signals: OwnedFd, options: Options) -> Result<
         notify: BTreeMap::new(),
         run_dir,
         told_ready: false,
-        terminal: Terminal::of_stdin(),
         options,
     };
     let end = init.until_end()?;
@@ -88,7 +86,6 @@ struct Init {
     notify: BTreeMap<usize, Notify>,
     run_dir: Option<RunDir>,
     told_ready: bool,
-    terminal: Terminal,
     options: Options,
 }
 
@@ -165,8 +162,7 @@ impl Init {
     fn start(&mut self, number: usize) {
         let notify = self.prepare_ready(number);
         let unit = self.supervisor.unit(number);
-        let started =
-            notify.and_then(|path| spawn::start(unit, path.as_deref(), self.terminal, self.options.mask));
+        let started = notify.and_then(|path| spawn::start(unit, path.as_deref(), self.options.mask));
         let now = Instant::now();
         match started {
             Ok(pid) => {
@@ -305,21 +301,22 @@ impl Init {
         Ok(())
     }
 
-    /// The main program was stopped from the terminal of a shell that has started us: it is to notice.
+    /// Whether the main program was stopped, as from a terminal.
     fn watch_stop(&self) {
         let Some(main) = self.supervisor.main() else { return };
-        let wanted = self.supervisor.unit(main).program.terminal;
-        if setup::is_process_1() || self.terminal.session(wanted) != Session::Foreground {
+        let Some(pid) = self.supervisor.state(main).phase.pid() else { return };
+        let id = WaitId::Pid(Pid::from_raw(pid).expect("a child has a number"));
+        let Ok(Some(status)) = rustix::process::waitid(id, WaitIdOptions::STOPPED | WaitIdOptions::NOHANG)
+        else {
+            return;
+        };
+        let Some(by) = status.stopping_signal().map(Signal::received) else { return };
+        self.say_of(main, || format!("stopped by {by}"));
+        if self.supervisor.unit(main).program.terminal == Some(false) {
             return;
         }
-        let Some(pid) = self.supervisor.state(main).phase.pid() else { return };
-        let id = Pid::from_raw(pid).expect("a child has a number");
-        let options = rustix::process::WaitIdOptions::STOPPED | rustix::process::WaitIdOptions::NOHANG;
-        if let Ok(Some(status)) = rustix::process::waitid(rustix::process::WaitId::Pid(id), options)
-            && status.stopped()
-            && let Err(error) = terminal::stop_with(pid)
-        {
-            self.say(|| format!("can't stop with the program: {error}"));
+        if let Err(error) = terminal::stopped(pid, by, !setup::is_process_1()) {
+            messages::say(&format!("can't stop with the program: {error}"));
         }
     }
 

@@ -31,12 +31,7 @@ fn failed(message: String) -> NotStarted {
 }
 
 /// Starts it; the number of its process, which is also that of its process group.
-pub(crate) fn start(
-    unit: &Unit,
-    notify: Option<&Path>,
-    terminal: Terminal,
-    mask: SignalMask,
-) -> Result<i32, NotStarted> {
+pub(crate) fn start(unit: &Unit, notify: Option<&Path>, mask: SignalMask) -> Result<i32, NotStarted> {
     let program = &unit.program;
     let (ids, home) = identity(program).map_err(failed)?;
     let mut command = Command::new(&program.args[0]);
@@ -65,7 +60,7 @@ pub(crate) fn start(
         }
     }
     let session = match unit.kind {
-        Kind::Main => terminal.session(program.terminal),
+        Kind::Main => Terminal::of_stdin().session(program.terminal),
         Kind::Daemon | Kind::Oneshot => Session::Group,
     };
     sys::before_exec(&mut command, setup(program, ids, session, mask));
@@ -101,12 +96,23 @@ fn identity(program: &Program) -> Result<(Option<Ids>, Option<String>), String> 
         // Numbers need no account, and only a missing HOME asks for one: without, it is the root.
         UserOf::Ids(ids) => {
             let account = user::resolve(root, &ids.uid.to_string());
-            Ok((Some(ids.clone()), account.ok().and_then(|user| user.home)))
+            // Who it is already needs no right to become it.
+            let other = (*ids != own_ids()).then(|| ids.clone());
+            Ok((other, account.ok().and_then(|user| user.home)))
         }
         UserOf::Podinit => {
             let account = user::resolve(root, &rustix::process::geteuid().to_string());
             Ok((None, account.ok().and_then(|user| user.home)))
         }
+    }
+}
+
+fn own_ids() -> Ids {
+    let groups = rustix::process::getgroups().unwrap_or_default();
+    Ids {
+        uid: rustix::process::geteuid().as_raw(),
+        gid: rustix::process::getegid().as_raw(),
+        groups: groups.into_iter().map(rustix::process::Gid::as_raw).collect(),
     }
 }
 

@@ -125,6 +125,25 @@ pub(crate) fn kill(pid: i32, signal: i32) -> io::Result<()> {
     check(unsafe { libc::kill(pid, signal) }).map(drop)
 }
 
+/// Our process group; 0 where its leader is outside of our pid namespace. (rustix takes the number for one that can't be 0.)
+pub(crate) fn process_group() -> i32 {
+    // SAFETY: the call takes nothing and can't fail.
+    unsafe { libc::getpgrp() }
+}
+
+/// The process group in the foreground of the terminal on standard input, 0 in the same case.
+pub(crate) fn foreground_group() -> io::Result<i32> {
+    // SAFETY: the call takes a number only, and standard input is open or the call fails.
+    check(unsafe { libc::tcgetpgrp(libc::STDIN_FILENO) })
+}
+
+/// Puts a process group into the foreground of the terminal on standard input. From the background too: the signal that would stop
+/// us, SIGTTOU, is held back.
+pub(crate) fn set_foreground_group(group: i32) -> io::Result<()> {
+    // SAFETY: the call takes numbers only, and standard input is open or the call fails.
+    check(unsafe { libc::tcsetpgrp(libc::STDIN_FILENO, group) }).map(drop)
+}
+
 /// The first and the last real-time signal that a program may use.
 pub(crate) fn real_time_signals() -> (i32, i32) {
     (libc::SIGRTMIN(), libc::SIGRTMAX())
@@ -245,7 +264,7 @@ fn set_up(setup: &Setup) -> Result<(), (Step, rustix::io::Errno)> {
         }
     }
     if setup.session == Session::Foreground {
-        // A process in the background may do this as the signal that would stop it, SIGTTOU, is held back.
+        // From the background, as above.
         rustix::termios::tcsetpgrp(rustix::stdio::stdin(), p::getpid()).map_err(at(Step::Terminal))?;
     }
     if let Some(umask) = setup.umask {

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use rustix::process::{self, Pid};
+use rustix::process;
 use rustix::stdio::stdin;
 use rustix::termios;
 
@@ -26,8 +26,9 @@ impl Terminal {
         if !termios::isatty(stdin()) {
             return Self::None;
         }
-        match termios::tcgetpgrp(stdin()) {
-            Ok(group) if group == process::getpgrp() => Self::Foreground,
+        // Where neither can be seen from our namespace, both are 0, and whoever started us is in the foreground.
+        match sys::foreground_group() {
+            Ok(group) if group == sys::process_group() => Self::Foreground,
             Ok(_) => Self::Background,
             Err(_) => Self::Foreign,
         }
@@ -44,19 +45,24 @@ impl Terminal {
     }
 }
 
-/// The main program was stopped from the terminal: whoever called us is to see that, so we take the terminal back and stop too. We
-/// go on when we are told to, and so does the program, with the terminal. Not for process 1, which nothing can stop.
-pub(crate) fn stop_with(pid: i32) -> io::Result<()> {
-    give_to(process::getpgrp())?;
-    // Returns when someone has sent SIGCONT.
-    sys::kill(process::getpid().as_raw_pid(), Signal::STOP.number())?;
-    // The shell has put us into the foreground if it wants us there.
+/// The main program, which leads its group, was stopped by a signal. If that was for want of a terminal that is ours to give, it gets it:
+/// a shell may have put us into the foreground after we looked. Else whoever called us is to see that the program has stopped, so
+/// we stop too; told to go on, so does the program, with the terminal if we have it. (Process 1 can't be stopped.)
+pub(crate) fn stopped(pid: i32, by: Signal, can_stop: bool) -> io::Result<()> {
+    let (Terminal::Foreground | Terminal::Background) = Terminal::of_stdin() else { return Ok(()) };
+    let is_given = by.is_about_reading_and_writing() && Terminal::of_stdin() == Terminal::Foreground;
+    if !is_given {
+        if !can_stop {
+            return Ok(());
+        }
+        if sys::foreground_group()? == pid {
+            sys::set_foreground_group(sys::process_group())?;
+        }
+        // Returns when someone has sent SIGCONT.
+        sys::kill(process::getpid().as_raw_pid(), Signal::STOP.number())?;
+    }
     if Terminal::of_stdin() == Terminal::Foreground {
-        give_to(Pid::from_raw(pid).expect("a child has a number"))?;
+        sys::set_foreground_group(pid)?;
     }
     sys::kill(-pid, Signal::CONT.number())
-}
-
-fn give_to(group: Pid) -> io::Result<()> {
-    Ok(termios::tcsetpgrp(stdin(), group)?)
 }
