@@ -63,6 +63,7 @@ fn start(dir: &TempDir) -> Running {
     let mut lines = [init.line(), init.line(), init.line()];
     lines.sort();
     assert_eq!(lines, ["db", "main", "web"]);
+    while !states(dir.path()).contains(&"crash failed".to_owned()) {}
     init
 }
 

@@ -1,6 +1,6 @@
 //! Signals, from outside and from within.
 
-use crate::run::{Running, script, send};
+use crate::run::{Running, podinit, script, send};
 
 /// All but KILL and STOP, which no one receives, CHLD, which is podinit's own, and the two that C libraries keep.
 fn forwarded() -> impl Iterator<Item = i32> {
@@ -30,9 +30,17 @@ fn from_within_too() {
 
 #[test]
 fn the_program_begins_as_if_podinit_were_not_there() {
-    let text = "exec grep -E '^Sig(Blk|Ign):' /proc/self/status";
-    let without = std::process::Command::new("sh").args(["-c", text]).output().unwrap();
-    assert_eq!(script(text).exits(0).out, String::from_utf8(without.stdout).unwrap());
+    let text = "grep -E '^Sig(Blk|Ign):' /proc/self/status; ls /proc/self/fd; env | grep NOTIFY; pwd";
+    let mut without = std::process::Command::new("sh");
+    without
+        .args(["-c", text])
+        .env("NOTIFY_SOCKET", "@theirs")
+        .env("LC_ALL", "C")
+        .stdin(std::process::Stdio::null());
+    let without = String::from_utf8(without.output().unwrap().stdout).unwrap();
+    let with = podinit(&["--", "sh", "-c", text]).env("NOTIFY_SOCKET", "@theirs").output().unwrap();
+    assert_eq!(String::from_utf8(with.stdout).unwrap(), without);
+    assert!(without.contains("NOTIFY_SOCKET=@theirs\n"));
 }
 
 #[test]

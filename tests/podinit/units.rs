@@ -43,13 +43,17 @@ fn until_told(word: &str) -> String {
 #[test]
 fn a_program_and_its_surroundings() {
     let dir = folder();
-    let mut document_ = shell(dir.path(), "pwd; ulimit -n; echo $A $HOME; cat; exit 9", json!([]));
+    let mut document_ =
+        shell(dir.path(), "pwd; ulimit -n; echo $A $HOME; cat; ls /proc/self/fd | wc -l; exit 9", json!([]));
     let process = &mut document_["process"];
     process["cwd"] = json!(dir.path());
     process["env"] = json!(["PATH=/usr/bin:/bin", "A=b c", "HOME=/home"]);
     process["rlimits"] = json!([{ "type": "RLIMIT_NOFILE", "soft": 33, "hard": 44 }]);
     let done = document(dir.path(), &document_).exits(9);
-    assert_eq!(done.out, format!("{}\n33\nb c /home\n", dir.path().display()));
+    // No descriptor but those that this test has been left with itself.
+    let without = std::process::Command::new("sh").args(["-c", "ls /proc/self/fd | wc -l"]).output().unwrap();
+    let descriptors = String::from_utf8(without.stdout).unwrap();
+    assert_eq!(done.out, format!("{}\n33\nb c /home\n{descriptors}", dir.path().display()));
     assert_eq!(read(&dir, "exit"), "{\"code\":9}\n");
 }
 

@@ -67,8 +67,8 @@ pub(crate) fn run(config: Config, signals: OwnedFd, options: Options) -> Result<
     };
     let end = init.until_end()?;
     init.say(|| format!("finished: {end}"));
-    if let Some(dir) = &init.run_dir {
-        dir.write_exit(end)?;
+    if let Some(Err(error)) = init.run_dir.as_ref().map(|dir| dir.write_exit(end)) {
+        messages::say(&error.to_string());
     }
     drop(init);
     if config.halt {
@@ -98,8 +98,9 @@ impl Init {
             }
             if !self.told_ready && self.supervisor.is_all_ready() {
                 self.told_ready = true;
-                if let Some(dir) = &self.run_dir {
-                    dir.write_ready()?;
+                // What runs is not to end because nobody can be told that it does.
+                if let Some(Err(error)) = self.run_dir.as_ref().map(RunDir::write_ready) {
+                    messages::say(&error.to_string());
                 }
             }
             match self.poll.poll(&mut events, self.timeout()) {

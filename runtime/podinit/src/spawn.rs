@@ -42,11 +42,9 @@ pub(crate) fn start(unit: &Unit, notify: Option<&Path>, mask: SignalMask) -> Res
             command.env("HOME", home.as_deref().unwrap_or("/"));
         }
     }
-    match notify {
-        Some(socket) => command.env("NOTIFY_SOCKET", socket),
-        // Ours is for us.
-        None => command.env_remove("NOTIFY_SOCKET"),
-    };
+    if let Some(socket) = notify {
+        command.env("NOTIFY_SOCKET", socket);
+    }
     if unit.kind != Kind::Main {
         command.stdin(Stdio::null());
     }

@@ -150,11 +150,13 @@ class Podman:
         t.must("tar", "-C", self.dir + "/image", "-cf", self.dir + "/image.tar", ".")
         self("import", self.dir + "/image.tar", "localhost/init:1", must=True)
 
-    def __call__(self, *args, must=False):
+    def words(self, *args):
         places = [a for pair in (("--root", "root"), ("--runroot", "run"), ("--tmpdir", "tmp")) for a in (pair[0], self.dir + "/" + pair[1])]
-        env = dict(os.environ, CONTAINERS_CONF=self.dir + "/containers.conf")
-        work = self.t.must if must else self.t.run
-        return work("podman", *places, "--storage-driver", "vfs", "--cgroup-manager", "cgroupfs", *args, env=env)
+        return ["env", "CONTAINERS_CONF=%s/containers.conf" % self.dir, "podman", *places, "--storage-driver", "vfs",
+                "--cgroup-manager", "cgroupfs", *args]
+
+    def __call__(self, *args, must=False):
+        return (self.t.must if must else self.t.run)(*self.words(*args))
 
 
 def below_podman(t, podinit):
@@ -184,6 +186,14 @@ def below_podman(t, podinit):
         podman("stop", "-t", "30", name, must=True)
         found["stopped"] = int(podman("inspect", "-f", "{{.State.ExitCode}}", name, must=True)), logs()
         podman("rm", "-f", name, must=True)
+        ask = "trap 'echo got-int; exit 6' INT; echo ready; read line; echo got-$line; while :; do sleep 0.05; done"
+        terminal = Terminal(*podman.words(*run, "--rm", "-it", "localhost/init:1", "sh", "-c", ask))
+        terminal.until(b"ready")
+        terminal.type(b"typed\n")
+        terminal.until(b"got-typed")
+        terminal.type(b"\x03")
+        terminal.until(b"got-int")
+        found["terminal"] = terminal.end()
         answers[name] = found
     # catatonit has 1 for both; the codes of shells, and of tini, are what podinit has.
     answers["catatonit"].update({"not there": (127, ""), "not executable": (126, "")})

@@ -42,6 +42,8 @@ pub(crate) struct Supervisor {
     /// Set once everything is to stop: what it ends with.
     shutdown: Option<End>,
     finished: bool,
+    /// Whether the main unit was sent a signal that asks it to end: when it does, that is what was meant.
+    told_to_end: bool,
     /// Signals for the main unit that came before it had a process.
     held: BTreeSet<Signal>,
     actions: Vec<Action>,
@@ -59,6 +61,7 @@ impl Supervisor {
             main,
             shutdown: None,
             finished: false,
+            told_to_end: false,
             held: BTreeSet::new(),
             actions: Vec::new(),
         }
@@ -158,7 +161,10 @@ impl Supervisor {
             return;
         };
         match self.states[main].phase.pid() {
-            Some(pid) => self.actions.push(Action::Signal { unit: main, pid, signal }),
+            Some(pid) => {
+                self.told_to_end |= signal.asks_to_end();
+                self.actions.push(Action::Signal { unit: main, pid, signal });
+            }
             None if self.shutdown.is_some() => {}
             None if signal.asks_to_end() => self.shut_down(End::Signal(signal.number())),
             // One of each is enough, as for a process that holds it back.

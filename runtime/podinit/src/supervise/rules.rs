@@ -108,6 +108,7 @@ impl Supervisor {
             return;
         }
         let again = match self.units[unit].restart {
+            _ if self.told_to_end && self.units[unit].kind == Kind::Main => false,
             Restart::Never => false,
             Restart::OnFailure => !end.is_success(),
             Restart::Always => true,

@@ -201,6 +201,14 @@ fn restart_policies() {
     sim.run().end("main", End::Code(1)).did(&["start main"]);
     sim.wait(100).did(&["start main"]);
     sim.end("main", End::SUCCESS).did(&["finish 0"]);
+    // Told to end, it is not started again however it does.
+    let mut sim = Sim::new(with_main(json!({ "restart": "always" }), json!([])));
+    sim.run().did(&["start main"]);
+    sim.supervisor.signal("HUP".parse().unwrap());
+    sim.run().end("main", End::Signal(1)).did(&["HUP main"]);
+    sim.wait(100).did(&["start main"]);
+    sim.supervisor.signal(Signal::TERM);
+    sim.run().end("main", End::SUCCESS).did(&["TERM main", "finish 0"]);
 }
 
 #[test]
