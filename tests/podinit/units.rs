@@ -246,3 +246,17 @@ fn a_log_of_its_own() {
     assert_eq!(read(&dir, "log"), "out\nerr\n");
     assert!(done.err.contains("link: can't open the log"), "{}", done.err);
 }
+
+#[test]
+fn a_run_directory_that_goes_away_changes_no_exit_code() {
+    let dir = folder();
+    let run_dir = dir.path().join("run");
+    std::fs::create_dir(&run_dir).unwrap();
+    let text = format!("rm -r {}; exit 4", run_dir.display());
+    let done = document(dir.path(), &shell(&run_dir, &text, json!([]))).exits(4);
+    assert!(
+        done.err.starts_with("podinit: can't write ") && done.err.contains("/run/exit: "),
+        "{}",
+        done.err
+    );
+}
