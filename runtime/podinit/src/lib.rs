@@ -4,8 +4,8 @@
 //! is a command line, as for other small inits, or a document with several units that depend on one another
 //! ([docs/podinit.md](../../../docs/podinit.md)).
 //!
-//! One thread. [`supervise`] decides, and knows neither processes nor time; [`event_loop`] waits for signals, deadlines
-//! and requests, tells it what has happened, and does what it says. [`sys`] holds all unsafe code.
+//! One thread. `supervise` decides, and knows neither processes nor time; `event_loop` waits for signals, deadlines
+//! and requests, tells it what has happened, and does what it says. `sys` holds all unsafe code.
 
 mod args;
 mod beneath;
