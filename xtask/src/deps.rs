@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 /// Which of our crates may name which. Everything else is a finding, for tests of a crate as well.
-const MAY_USE: [(&str, &[&str]); 8] = [
+const MAY_USE: [(&str, &[&str]); 9] = [
     ("aurora-formats", &[]),
     ("aurora-engine", &[]),
     ("aurora-convert", &["aurora-formats", "aurora-engine"]),
     // It runs where nothing else of ours does.
     ("aurora-podinit", &[]),
+    ("aurora-zones", &[]),
     ("aurora-cli", &["aurora-convert"]),
     ("aurora-benches", &["aurora-formats", "aurora-engine", "aurora-convert"]),
     ("aurora-tests", &["aurora-formats", "aurora-engine", "aurora-convert"]),
