@@ -1,5 +1,5 @@
-//! Programs that no shell can stand in for. They are tests of this very file, called by name: nothing else has to be
-//! built or found. Each does nothing when it is run as a test.
+//! Programs that no shell can stand in for. They are tests of this very file, called by name: nothing else
+//! has to be built or found. Each does nothing when it is run as a test.
 
 use std::ffi::OsString;
 use std::io::Write;

@@ -1,5 +1,5 @@
-//! Config maps that mean harm, in a folder that does too. What of it is refused in which words is tested beside the code; here,
-//! that nothing starts, and that nothing has been written anywhere.
+//! Config maps that mean harm, in a folder that does too. What of it is refused in which words is tested
+//! beside the code; here, that nothing starts, and that nothing has been written anywhere.
 
 use std::path::Path;
 

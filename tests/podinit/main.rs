@@ -1,5 +1,5 @@
-//! podinit as a process: process 1 of a pid namespace of its own, wherever the machine lets the tests make one; elsewhere it
-//! adopts orphans as a subreaper.
+//! podinit as a process: process 1 of a pid namespace of its own, wherever the machine lets the tests make
+//! one; elsewhere it adopts orphans as a subreaper.
 #![allow(clippy::unwrap_used)]
 
 mod control;

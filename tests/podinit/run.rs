@@ -167,7 +167,8 @@ impl Drop for Running {
     }
 }
 
-/// Sends a signal to a process. By the shell's own `kill`, which every shell has and which takes every number.
+/// Sends a signal to a process. By the shell's own `kill`, which every shell has and which takes every
+/// number.
 pub(crate) fn send(pid: i32, number: i32) {
     let status = Command::new("sh").args(["-c", &format!("kill -{number} {pid}")]).status().unwrap();
     assert!(status.success(), "signal {number} to {pid}");

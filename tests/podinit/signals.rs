@@ -2,7 +2,8 @@
 
 use crate::run::{Running, podinit, script, send};
 
-/// All but KILL and STOP, which no one receives, CHLD, which is podinit's own, and the two that C libraries keep.
+/// All but KILL and STOP, which no one receives, CHLD, which is podinit's own, and the two that C libraries
+/// keep.
 fn forwarded() -> impl Iterator<Item = i32> {
     (1..=64).filter(|n| ![9, 17, 19, 32, 33].contains(n))
 }
@@ -69,7 +70,8 @@ fn to_the_program_or_to_its_whole_group() {
 fn without_a_program_it_waits_to_be_told_to_end() {
     for number in [15, 2, 3] {
         let init = Running::start(&["-v", "-P"]);
-        // It prints nothing by which one could know that it is there. Before it holds signals back, a process 1 ignores them.
+        // It prints nothing by which one could know that it is there. Before it holds signals back, a process
+        // 1 ignores them.
         let pid = loop {
             match init.try_pid() {
                 Some(pid) if holds_signals_back(pid) => break pid,

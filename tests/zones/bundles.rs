@@ -1,6 +1,7 @@
-//! Forty bundles by a rule. Number 0 is what every one of them has. Numbers 1 to 24 add one feature each, in the order of
-//! [`FEATURES`]. The others add every feature whose number, with the bundle's, is a multiple of 4 or 5 as [`has`] says, so that
-//! features meet. Some features can't be had in some dialects, or anywhere: goldens say so.
+//! Forty bundles by a rule. Number 0 is what every one of them has. Numbers 1 to 24 add one feature each, in
+//! the order of [`FEATURES`]. The others add every feature whose number, with the bundle's, is a multiple of
+//! 4 or 5 as [`has`] says, so that features meet. Some features can't be had in some dialects, or anywhere:
+//! goldens say so.
 
 use oci_spec::runtime::Spec;
 use serde_json::{Value, json};

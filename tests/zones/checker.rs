@@ -1,5 +1,5 @@
-//! Reads a command file as zonecfg does, by the grammar and the tables of zonecfg(8): an independent reader of what is written.
-//! Differences between the systems are those that their manual pages tell.
+//! Reads a command file as zonecfg does, by the grammar and the tables of zonecfg(8): an independent reader
+//! of what is written. Differences between the systems are those that their manual pages tell.
 
 use aurora_zones::Dialect;
 

@@ -1,5 +1,5 @@
-//! The text for forty bundles in three dialects, as it is. After a change that is meant, `AURORA_BLESS=1` writes the files anew; what
-//! changed is then seen in the difference of the commit.
+//! The text for forty bundles in three dialects, as it is. After a change that is meant, `AURORA_BLESS=1`
+//! writes the files anew; what changed is then seen in the difference of the commit.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;

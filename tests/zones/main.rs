@@ -1,4 +1,5 @@
-//! Zones as text: golden files, and an independent reader of zonecfg's language that reads what random bundles give.
+//! Zones as text: golden files, and an independent reader of zonecfg's language that reads what random
+//! bundles give.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
 mod bundles;

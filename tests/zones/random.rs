@@ -1,5 +1,5 @@
-//! Ten thousand bundles with anything in every text: what is written can be read, and says what the bundle says; all else is a
-//! refusal. And lines that are changed are not taken.
+//! Ten thousand bundles with anything in every text: what is written can be read, and says what the bundle
+//! says; all else is a refusal. And lines that are changed are not taken.
 
 use std::cell::Cell;
 

@@ -1,5 +1,5 @@
-//! The command line, as engines and people write it for an init: options, then the program with its own. By hand, as these
-//! are few and old, and process 1 stays small.
+//! The command line, as engines and people write it for an init: options, then the program with its own. By
+//! hand, as these are few and old, and process 1 stays small.
 
 use std::ffi::OsString;
 use std::path::PathBuf;

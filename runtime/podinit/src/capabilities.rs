@@ -19,8 +19,8 @@ pub(crate) struct Capabilities {
 }
 
 impl Capabilities {
-    /// From the sets' names to the names in them. The second part is names that this build does not know: what can't be
-    /// granted is a warning and no error, says the runtime specification.
+    /// From the sets' names to the names in them. The second part is names that this build does not know:
+    /// what can't be granted is a warning and no error, says the runtime specification.
     pub(crate) fn parse(sets: &BTreeMap<String, Vec<String>>) -> (Self, Vec<String>) {
         let mut unknown = Vec::new();
         let mut set = |which: &str| {
@@ -60,7 +60,8 @@ impl Capabilities {
         thread::set_keep_capabilities(true)
     }
 
-    /// The sets themselves, when the process has become who it is to be. What it does not have, it can't be given.
+    /// The sets themselves, when the process has become who it is to be. What it does not have, it can't be
+    /// given.
     pub(crate) fn after_ids(&self) -> Result<(), Errno> {
         let have = thread::capabilities(None)?;
         let permitted = self.permitted & have.permitted;

@@ -21,7 +21,8 @@ use crate::supervise::{Action, End, Phase, Supervisor};
 use crate::sys::SignalMask;
 use crate::{beneath, configmap, messages, setup, spawn, sys, terminal};
 
-/// How often a file is looked for that says that a unit is ready: no way to be told of it is there on every system.
+/// How often a file is looked for that says that a unit is ready: no way to be told of it is there on every
+/// system.
 const LOOK: Duration = Duration::from_millis(50);
 
 const SIGNALS: Token = Token(0);
@@ -265,7 +266,8 @@ impl Init {
         for received in received {
             let signal = Signal::received(received.number);
             let is_ours = !received.from_kernel && received.sender == own;
-            // A pipe of ours that is closed raises a signal too; the terminal's about reading and writing are ours alone.
+            // A pipe of ours that is closed raises a signal too; the terminal's about reading and writing are
+            // ours alone.
             if signal == Signal::CHLD
                 || is_ours
                 || received.from_kernel && signal.is_about_reading_and_writing()
@@ -283,8 +285,8 @@ impl Init {
         while let Some(pid) = sys::ended_child().map_err(failed)? {
             let unit = self.supervisor.of_process(pid);
             if unit.is_some() && unit != self.supervisor.main() {
-                // What it has left behind goes with it, while the number of its group can't be anyone else's. What the main
-                // unit leaves behind ends with us.
+                // What it has left behind goes with it, while the number of its group can't be anyone else's.
+                // What the main unit leaves behind ends with us.
                 let _ = sys::kill(-pid, Signal::KILL.number());
             }
             let waited = rustix::process::waitpid(Pid::from_raw(pid), WaitOptions::NOHANG);

@@ -1,11 +1,11 @@
 //! podinit: process 1 of a container or zone.
 //!
-//! It starts what it was told to, reaps whatever ends, passes signals on, and ends as its main program ends. What it was told
-//! is a command line, as for other small inits, or a document with several units that depend on one another
-//! ([docs/podinit.md](../../../docs/podinit.md)).
+//! It starts what it was told to, reaps whatever ends, passes signals on, and ends as its main program ends.
+//! What it was told is a command line, as for other small inits, or a document with several units that depend
+//! on one another ([docs/podinit.md](../../../docs/podinit.md)).
 //!
-//! One thread. `supervise` decides, and knows neither processes nor time; `event_loop` waits for signals, deadlines
-//! and requests, tells it what has happened, and does what it says. `sys` holds all unsafe code.
+//! One thread. `supervise` decides, and knows neither processes nor time; `event_loop` waits for signals,
+//! deadlines and requests, tells it what has happened, and does what it says. `sys` holds all unsafe code.
 
 mod args;
 mod beneath;

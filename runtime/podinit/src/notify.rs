@@ -1,4 +1,5 @@
-//! Units that say themselves when they are ready: `READY=1` in a datagram, as services for systemd send it (sd_notify(3)).
+//! Units that say themselves when they are ready: `READY=1` in a datagram, as services for systemd send it
+//! (sd_notify(3)).
 
 use std::fs;
 use std::io;

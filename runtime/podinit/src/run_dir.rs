@@ -21,7 +21,8 @@ const EXIT: &str = "exit";
 pub(crate) struct RunDir(PathBuf);
 
 impl RunDir {
-    /// Opens one, without what a former run has left in it. None where there is no such folder: nobody is waiting then.
+    /// Opens one, without what a former run has left in it. None where there is no such folder: nobody is
+    /// waiting then.
     pub(crate) fn open(path: &Path) -> Result<Option<Self>> {
         if !path.is_dir() {
             return Ok(None);

@@ -35,8 +35,8 @@ impl Signal {
         [Self::TERM, Self::INT, Self::QUIT, Self(libc::SIGPWR)].contains(&self)
     }
 
-    /// Whether it is about the terminal and the process that receives it, when the kernel sends it: of no concern to anyone
-    /// else.
+    /// Whether it is about the terminal and the process that receives it, when the kernel sends it: of no
+    /// concern to anyone else.
     pub(crate) fn is_about_reading_and_writing(self) -> bool {
         [libc::SIGTTIN, libc::SIGTTOU].contains(&self.0)
     }

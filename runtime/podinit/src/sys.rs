@@ -1,5 +1,5 @@
-//! The system calls that no safe wrapper offers: signal sets, the signal descriptor, what happens between fork and exec,
-//! which child has ended. Nothing here decides anything.
+//! The system calls that no safe wrapper offers: signal sets, the signal descriptor, what happens between
+//! fork and exec, which child has ended. Nothing here decides anything.
 //!
 //! All unsafe code of podinit is in this file.
 #![allow(unsafe_code)]
@@ -48,14 +48,15 @@ unsafe extern "C" {
 #[cfg(not(target_os = "illumos"))]
 use libc::signalfd;
 
-/// Holds back every signal from now on and opens a descriptor to read them from. A signal that is held back is kept even
-/// where its default would be to be ignored, or where process 1 is spared it; one that a fault of our own raises
-/// still ends the process.
+/// Holds back every signal from now on and opens a descriptor to read them from. A signal that is held back
+/// is kept even where its default would be to be ignored, or where process 1 is spared it; one that a fault
+/// of our own raises still ends the process.
 pub(crate) fn hold_signals() -> io::Result<(OwnedFd, SignalMask)> {
     let mut all = MaybeUninit::<libc::sigset_t>::uninit();
     let mut before = MaybeUninit::<libc::sigset_t>::uninit();
-    // SAFETY: both sets are written by the calls before they are read, and outlive them. No handler is installed,
-    // so no code of ours runs in a signal's context. The descriptor is new and owned by nobody else.
+    // SAFETY: both sets are written by the calls before they are read, and outlive them. No handler is
+    // installed, so no code of ours runs in a signal's context. The descriptor is new and owned by nobody
+    // else.
     unsafe {
         check(libc::sigfillset(all.as_mut_ptr()))?;
         check(libc::sigprocmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr()))?;
@@ -104,8 +105,8 @@ pub(crate) fn ended_child() -> io::Result<Option<i32>> {
     loop {
         let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
         let flags = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
-        // SAFETY: `info` is all zeros, a valid value of this plain structure, and outlives the call; where nothing
-        // has ended it stays so (or is set to zeros), and its process number reads as 0.
+        // SAFETY: `info` is all zeros, a valid value of this plain structure, and outlives the call; where
+        // nothing has ended it stays so (or is set to zeros), and its process number reads as 0.
         let (done, pid) = unsafe {
             let done = libc::waitid(libc::P_ALL, 0, info.as_mut_ptr(), flags);
             (done, info.assume_init_ref().si_pid())
@@ -125,7 +126,8 @@ pub(crate) fn kill(pid: i32, signal: i32) -> io::Result<()> {
     check(unsafe { libc::kill(pid, signal) }).map(drop)
 }
 
-/// Our process group; 0 where its leader is outside of our pid namespace. (rustix takes the number for one that can't be 0.)
+/// Our process group; 0 where its leader is outside of our pid namespace. (rustix takes the number for one
+/// that can't be 0.)
 pub(crate) fn process_group() -> i32 {
     // SAFETY: the call takes nothing and can't fail.
     unsafe { libc::getpgrp() }
@@ -137,8 +139,8 @@ pub(crate) fn foreground_group() -> io::Result<i32> {
     check(unsafe { libc::tcgetpgrp(libc::STDIN_FILENO) })
 }
 
-/// Puts a process group into the foreground of the terminal on standard input. From the background too: the signal that would stop
-/// us, SIGTTOU, is held back.
+/// Puts a process group into the foreground of the terminal on standard input. From the background too: the
+/// signal that would stop us, SIGTTOU, is held back.
 pub(crate) fn set_foreground_group(group: i32) -> io::Result<()> {
     // SAFETY: the call takes numbers only, and standard input is open or the call fails.
     check(unsafe { libc::tcsetpgrp(libc::STDIN_FILENO, group) }).map(drop)
@@ -149,13 +151,15 @@ pub(crate) fn real_time_signals() -> (i32, i32) {
     (libc::SIGRTMIN(), libc::SIGRTMAX())
 }
 
-/// Halts the zone that this process is the init of: where a brand starts init anew whenever it ends, ending is no way out.
+/// Halts the zone that this process is the init of: where a brand starts init anew whenever it ends, ending
+/// is no way out.
 #[cfg(not(target_os = "illumos"))]
 pub(crate) fn halt() -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-/// Halts the zone that this process is the init of: where a brand starts init anew whenever it ends, ending is no way out.
+/// Halts the zone that this process is the init of: where a brand starts init anew whenever it ends, ending
+/// is no way out.
 #[cfg(target_os = "illumos")]
 pub(crate) fn halt() -> io::Result<()> {
     // uadmin(2): A_SHUTDOWN, AD_HALT.
@@ -248,8 +252,9 @@ pub(crate) fn before_exec(command: &mut Command, setup: Setup) {
             io::Error::from_raw_os_error((step as i32) << STEP_SHIFT | error.raw_os_error())
         })
     };
-    // SAFETY: the closure runs in the child of a process with one thread. It makes system calls with what was allocated
-    // before the fork, allocates nothing (an error holds a number), takes no lock, and opens no descriptor.
+    // SAFETY: the closure runs in the child of a process with one thread. It makes system calls with what was
+    // allocated before the fork, allocates nothing (an error holds a number), takes no lock, and opens no
+    // descriptor.
     unsafe { command.pre_exec(run) };
 }
 

@@ -26,7 +26,8 @@ impl Terminal {
         if !termios::isatty(stdin()) {
             return Self::None;
         }
-        // Where neither can be seen from our namespace, both are 0, and whoever started us is in the foreground.
+        // Where neither can be seen from our namespace, both are 0, and whoever started us is in the
+        // foreground.
         match sys::foreground_group() {
             Ok(group) if group == sys::process_group() => Self::Foreground,
             Ok(_) => Self::Background,
@@ -45,9 +46,10 @@ impl Terminal {
     }
 }
 
-/// The main program, which leads its group, was stopped by a signal. If that was for want of a terminal that is ours to give, it gets it:
-/// a shell may have put us into the foreground after we looked. Else whoever called us is to see that the program has stopped, so
-/// we stop too; told to go on, so does the program, with the terminal if we have it. (Process 1 can't be stopped.)
+/// The main program, which leads its group, was stopped by a signal. If that was for want of a terminal that
+/// is ours to give, it gets it: a shell may have put us into the foreground after we looked. Else whoever
+/// called us is to see that the program has stopped, so we stop too; told to go on, so does the program, with
+/// the terminal if we have it. (Process 1 can't be stopped.)
 pub(crate) fn stopped(pid: i32, by: Signal, can_stop: bool) -> io::Result<()> {
     let (Terminal::Foreground | Terminal::Background) = Terminal::of_stdin() else { return Ok(()) };
     let is_given = by.is_about_reading_and_writing() && Terminal::of_stdin() == Terminal::Foreground;

@@ -1,5 +1,5 @@
-//! Names of users and groups, looked up in the root file system's own files: no name service, which is the host's affair and
-//! which a static program does not have.
+//! Names of users and groups, looked up in the root file system's own files: no name service, which is the
+//! host's affair and which a static program does not have.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -21,8 +21,8 @@ pub(crate) struct User {
     pub(crate) home: Option<String>,
 }
 
-/// `USER` or `USER:GROUP`, each a name or a number, in the files of `root`. Groups that list the user are his where a name was given and
-/// no group.
+/// `USER` or `USER:GROUP`, each a name or a number, in the files of `root`. Groups that list the user are his
+/// where a name was given and no group.
 pub(crate) fn resolve(root: &Path, text: &str) -> Result<User, String> {
     let (user, group) = text.split_once(':').map_or((text, None), |(u, g)| (u, Some(g)));
     let passwd = read(root, "etc/passwd")?;
@@ -60,7 +60,8 @@ fn lines(text: &str) -> impl Iterator<Item = Vec<&str>> {
     text.lines().map(|line| line.split(':').collect())
 }
 
-/// One of the two files. None there is an empty one. Links are not followed: below a unit's root they would lead out of it.
+/// One of the two files. None there is an empty one. Links are not followed: below a unit's root they would
+/// lead out of it.
 fn read(root: &Path, name: &str) -> Result<String, String> {
     let path = root.join(name);
     let problem = |error: io::Error| format!("can't read {}: {error}", path.display());

@@ -131,7 +131,8 @@ impl Wishes {
     }
 }
 
-/// zfs(8): components of letters, digits and `-_.: `, of which the first names the pool. Without the blank, which no one uses.
+/// zfs(8): components of letters, digits and `-_.: `, of which the first names the pool. Without the blank,
+/// which no one uses.
 fn dataset(field: &str, name: &str) -> Result<Word> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_.:".contains(c);
     let part = |part: &str| !part.is_empty() && part.chars().all(plain);

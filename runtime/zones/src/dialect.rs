@@ -42,8 +42,8 @@ impl Dialect {
         Err(Refusal::Dialect { field: field.to_owned(), dialect: self.name(), value: brand.to_owned() })
     }
 
-    /// Whether `net` has `global-nic`, `mac-addr`, and properties, and the brand makes the VNIC when the zone boots. Elsewhere
-    /// it is made beforehand.
+    /// Whether `net` has `global-nic`, `mac-addr`, and properties, and the brand makes the VNIC when the zone
+    /// boots. Elsewhere it is made beforehand.
     pub(crate) fn makes_vnics(self) -> bool {
         self != Self::Gate
     }

@@ -15,7 +15,8 @@ enum Rule {
     Refuse,
 }
 
-/// Every member by its name; what is not here is refused, so that what the specification gets in future is as well.
+/// Every member by its name; what is not here is refused, so that what the specification gets in future is as
+/// well.
 const RULES: [(&str, Rule); 11] = [
     ("resources", Rule::Elsewhere),
     ("namespaces", Rule::Elsewhere),

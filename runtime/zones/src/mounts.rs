@@ -15,8 +15,8 @@ const BRANDS_OWN: [&str; 3] = ["/dev", "/proc", "/sys"];
 /// The control directories.
 const OURS: [&str; 2] = ["/.aurora", "/.aurora-run"];
 
-/// Options that say how a zone is anyway: nothing that is mounted in it or outside of it appears on the other side; times of
-/// access are the dataset's.
+/// Options that say how a zone is anyway: nothing that is mounted in it or outside of it appears on the other
+/// side; times of access are the dataset's.
 const ANYWAY: [&str; 9] =
     ["rprivate", "private", "rslave", "slave", "relatime", "strictatime", "defaults", "rw", "async"];
 

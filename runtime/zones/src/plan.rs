@@ -1,8 +1,8 @@
 //! What has to be done on the host, as data: for `--dry-run`, and for the journal.
 //!
-//! A step has what does it and what undoes it. What undoes a step is written into the journal before the step is done, and the
-//! journal is played backwards; so each undoing has to do for a step that was never begun, too, and the caller takes no harm
-//! from what it says in that case.
+//! A step has what does it and what undoes it. What undoes a step is written into the journal before the step
+//! is done, and the journal is played backwards; so each undoing has to do for a step that was never begun,
+//! too, and the caller takes no harm from what it says in that case.
 
 use std::fmt::Write as _;
 
@@ -66,8 +66,9 @@ fn run(words: &[&str]) -> Action {
 }
 
 impl Plan {
-    /// Everything from the dataset to the state `ready`, which is what the runtime specification calls created: file systems are
-    /// mounted, the network is there, and no process runs. `control` is the folder of the control directories.
+    /// Everything from the dataset to the state `ready`, which is what the runtime specification calls
+    /// created: file systems are mounted, the network is there, and no process runs. `control` is the folder
+    /// of the control directories.
     pub fn create(zone: &Zone, dataset: &Dataset, control: &str, dialect: Dialect) -> Self {
         let name = zone.name.as_str();
         let path = zone.zonepath.as_str();
@@ -125,8 +126,8 @@ impl Plan {
         &self.steps
     }
 
-    /// What has to be undone when the journal names the first `begun` of them, in this order. With all of them it is how the
-    /// zone is deleted, by force if it runs.
+    /// What has to be undone when the journal names the first `begun` of them, in this order. With all of
+    /// them it is how the zone is deleted, by force if it runs.
     pub fn undo(&self, begun: usize) -> impl Iterator<Item = &Action> {
         self.steps[..begun.min(self.steps.len())].iter().rev().flat_map(|step| &step.undo)
     }

@@ -60,7 +60,8 @@ impl Zone {
                         script.set("mac-addr", mac);
                     }
                     for (name, value) in &net.properties {
-                        // The value is in quotes whatever it is: within parentheses, that is how the tools write it.
+                        // The value is in quotes whatever it is: within parentheses, that is how the tools
+                        // write it.
                         script.line(&format!("add property (name={name},value=\"{}\")", value.as_str()));
                     }
                 }

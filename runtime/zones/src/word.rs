@@ -1,5 +1,5 @@
-//! Values as zonecfg reads them: bare words, and words in quotes. There are no escapes (zonecfg(8), lexical rules of its grammar), so
-//! that some values can't be written at all.
+//! Values as zonecfg reads them: bare words, and words in quotes. There are no escapes (zonecfg(8), lexical
+//! rules of its grammar), so that some values can't be written at all.
 
 use crate::{Refusal, Result};
 

@@ -92,7 +92,8 @@ pub fn zone_name(root: &str, id: &str) -> String {
     format!("aurora-{hex}")
 }
 
-/// zonecfg(8): 63 characters, of letters, digits, `-`, `_` and `.`, of which the first is a letter or digit; some are reserved.
+/// zonecfg(8): 63 characters, of letters, digits, `-`, `_` and `.`, of which the first is a letter or digit;
+/// some are reserved.
 pub(crate) fn check_name(name: &str) -> Result<()> {
     let problem =
         |problem| Err(Refusal::Value { field: "zone name".to_owned(), problem, value: name.to_owned() });

@@ -1,8 +1,8 @@
 //! What there is to run: the control directory's `config.json`, or a command line.
 //!
-//! The format is described in `docs/podinit.md`. The document is the runtime specification's, with what only podinit knows in one
-//! more member, `aurora`. Whatever podinit would have to leave undone is an error, and so are unknown members of `aurora`;
-//! unknown members elsewhere are the runtime's business.
+//! The format is described in `docs/podinit.md`. The document is the runtime specification's, with what only
+//! podinit knows in one more member, `aurora`. Whatever podinit would have to leave undone is an error, and
+//! so are unknown members of `aurora`; unknown members elsewhere are the runtime's business.
 
 mod document;
 mod duration;

@@ -20,7 +20,8 @@ pub(super) fn numbers(
     names.iter().map(number).collect()
 }
 
-/// An error that names a circle, where there is one. Units are peeled off as they could be started; what remains waits for itself.
+/// An error that names a circle, where there is one. Units are peeled off as they could be started; what
+/// remains waits for itself.
 pub(super) fn check(units: &[Unit]) -> Result<(), Problem> {
     let mut started = vec![false; units.len()];
     loop {

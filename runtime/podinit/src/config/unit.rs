@@ -83,7 +83,8 @@ pub(crate) enum Restart {
     Always,
 }
 
-/// How long to wait before that: `min`, and twice as long each time up to `max`; `min` again once it has run for `reset`.
+/// How long to wait before that: `min`, and twice as long each time up to `max`; `min` again once it has run
+/// for `reset`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Backoff {

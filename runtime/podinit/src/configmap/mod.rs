@@ -1,9 +1,9 @@
 //! Configuration files made from data: a directory, and for each name in it a format and a value.
 //!
-//! What is in a config map comes from whoever asked for the container, what is in the directory from whoever made the image. Neither can
-//! make podinit write outside the directory: names are checked before anything is written ([`name`]), and
-//! directories are opened one by one with no link followed ([`place`]). Nothing is written unless everything
-//! could be rendered.
+//! What is in a config map comes from whoever asked for the container, what is in the directory from whoever
+//! made the image. Neither can make podinit write outside the directory: names are checked before anything is
+//! written ([`name`]), and directories are opened one by one with no link followed ([`place`]). Nothing is
+//! written unless everything could be rendered.
 
 mod name;
 mod place;

@@ -14,8 +14,8 @@ pub(super) enum Format {
     Text,
 }
 
-/// No configuration is larger. Text can be far larger than the value it comes from: TOML repeats all keys above a table, YAML
-/// and JSON are indented.
+/// No configuration is larger. Text can be far larger than the value it comes from: TOML repeats all keys
+/// above a table, YAML and JSON are indented.
 const MAX_OUTPUT: usize = 16 << 20;
 
 /// The text. An error says what of the value does not fit the format.
@@ -35,7 +35,8 @@ pub(super) fn render(format: Format, value: &Value) -> Result<Vec<u8>, String> {
     Ok(text.into_bytes())
 }
 
-/// Adds up what no format needs more than: `above` is the length of indentation and keys that a line can begin with.
+/// Adds up what no format needs more than: `above` is the length of indentation and keys that a line can
+/// begin with.
 fn weigh(value: &Value, above: usize, sum: &mut usize) -> Result<(), String> {
     /// A byte of a string as an escape, in the worst case; and what stands around it.
     const ESCAPED: usize = 10;

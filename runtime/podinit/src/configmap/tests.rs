@@ -72,7 +72,8 @@ fn what_an_image_puts_in_the_way() {
     assert_eq!(apply(&dir, &one("pipe/x")), not_a_directory(at("pipe")));
     let link = temp.path().join("link");
     assert_eq!(apply(&link, &one("x")), not_a_directory(link.display().to_string()));
-    // The link in the temporary file's place is removed, not written through; a hard link loses one name, not its content.
+    // The link in the temporary file's place is removed, not written through; a hard link loses one name, not
+    // its content.
     assert_eq!(apply(&dir, &one("fine")), Ok(1));
     assert_eq!(apply(&dir, &one("hard")), Ok(1));
 

@@ -52,8 +52,8 @@ impl Connection {
         &mut self.stream
     }
 
-    /// Reads what is there, as much as is held at a time. The socket tells only once that there is something: [`Self::has_more`]
-    /// says whether to come back.
+    /// Reads what is there, as much as is held at a time. The socket tells only once that there is something:
+    /// [`Self::has_more`] says whether to come back.
     pub(super) fn read(&mut self) -> Life {
         let mut buffer = [0; 4096];
         self.more = true;
@@ -64,7 +64,8 @@ impl Connection {
                     self.more = false;
                     break;
                 }
-                // Read all the same: what lies there unread when a socket is closed takes the last answer with it.
+                // Read all the same: what lies there unread when a socket is closed takes the last answer
+                // with it.
                 Ok(_) if self.broken => {}
                 Ok(length) => self.input.extend_from_slice(&buffer[..length]),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {

@@ -1,4 +1,5 @@
-//! Requests over a socket: a JSON object on a line, and one back. The protocol is described in `docs/podinit.md`.
+//! Requests over a socket: a JSON object on a line, and one back. The protocol is described in
+//! `docs/podinit.md`.
 
 mod client;
 mod connection;

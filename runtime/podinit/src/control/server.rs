@@ -31,8 +31,8 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Listens. Whoever may write to the socket may ask: that is its owner, who podinit runs as. (Who has connected is not
-    /// asked: a process of the host has no number in here, and none is needed.)
+    /// Listens. Whoever may write to the socket may ask: that is its owner, who podinit runs as. (Who has
+    /// connected is not asked: a process of the host has no number in here, and none is needed.)
     pub(crate) fn open(path: &Path, registry: &Registry, token: Token) -> Result<Self> {
         let open = || -> io::Result<UnixListener> {
             let mut listener = private(|| UnixListener::bind(path))?;

@@ -1,6 +1,6 @@
-//! What is to be done when: a state for each unit, and one place that holds the rules. No process, no clock, no descriptor:
-//! what happened comes in with the time it happened at, what to do about it comes out as [`Action`]s. So every rule
-//! can be tested without waiting for anything.
+//! What is to be done when: a state for each unit, and one place that holds the rules. No process, no clock,
+//! no descriptor: what happened comes in with the time it happened at, what to do about it comes out as
+//! [`Action`]s. So every rule can be tested without waiting for anything.
 
 mod end;
 mod rules;

@@ -1,11 +1,15 @@
 //! The rules.
 //!
-//! - A unit starts when what it comes after is settled and what it requires is up (or, run once, has ended well). What requires
+//! - A unit starts when what it comes after is settled and what it requires is up (or, run once, has ended
+//!   well). What requires
 //!   a unit that will not come up fails.
-//! - A unit that is to stop is asked to when nothing that comes after it and is to stop as well still runs: the order of
+//! - A unit that is to stop is asked to when nothing that comes after it and is to stop as well still runs:
+//!   the order of
 //!   stopping is the order of starting backwards. After its time it is killed.
-//! - A unit that ends by itself is started again as its `restart` says, later each time; or it has ended, well or not.
-//! - When the main unit has ended, everything is to stop. When everything has, podinit finishes with the main unit's end.
+//! - A unit that ends by itself is started again as its `restart` says, later each time; or it has ended,
+//!   well or not.
+//! - When the main unit has ended, everything is to stop. When everything has, podinit finishes with the main
+//!   unit's end.
 
 use std::time::Instant;
 
@@ -22,7 +26,8 @@ impl Supervisor {
             }
             match self.states[unit].phase {
                 Phase::Pausing { .. } => self.states[unit].phase = Phase::Waiting,
-                // Not ready in time, or not gone in time. What is killed ends, and then the rules for that hold.
+                // Not ready in time, or not gone in time. What is killed ends, and then the rules for that
+                // hold.
                 Phase::Starting { pid, .. } => {
                     self.states[unit].phase = Phase::Starting { pid, deadline: None };
                     self.actions.push(Action::Kill { unit, pid });
@@ -136,5 +141,6 @@ impl Supervisor {
     }
 }
 
-/// What a main unit stands for that could not even be started: the code of things that were found and not executed.
+/// What a main unit stands for that could not even be started: the code of things that were found and not
+/// executed.
 const NOT_STARTED: u8 = 126;

@@ -363,8 +363,8 @@ fn random_units() -> impl Strategy<Value = Value> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
-    /// Whatever happens: nothing starts before what it requires, nothing that others still need is stopped before them, and being
-    /// told to stop leads to the end.
+    /// Whatever happens: nothing starts before what it requires, nothing that others still need is stopped
+    /// before them, and being told to stop leads to the end.
     #[test]
     fn rules_hold_whatever_happens(units in random_units(), events in proptest::collection::vec((0..6_u8, any::<u8>()), 0..60)) {
         let mut sim = Sim::new(pod(units));
