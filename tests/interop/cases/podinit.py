@@ -130,6 +130,7 @@ def honest(t):
 CONTAINERS_CONF = """[containers]
 default_ulimits = []
 [engine]
+helper_binaries_dir = ["%s"]
 cgroup_manager = "cgroupfs"
 events_logger = "file"
 runtime = "runc"
@@ -139,11 +140,11 @@ runtime = "runc"
 class Podman:
     """podman with nothing of this machine's, and an image of busybox alone."""
 
-    def __init__(self, t):
-        self.t, self.dir = t, t.path("podman", "x")[:-2]
-        with open(t.path("podman", "containers.conf"), "w") as f:
-            f.write(CONTAINERS_CONF)
-        image = t.path("podman", "image", "bin", "busybox")
+    def __init__(self, t, name):
+        self.t, self.dir = t, t.path(name, "x")[:-2]
+        with open(self.dir + "/containers.conf", "w") as f:
+            f.write(CONTAINERS_CONF % t.path(name, "helpers", "x")[:-2])
+        image = t.path(name, "image", "bin", "busybox")
         shutil.copy(shutil.which("busybox"), image)
         for applet in ("sh", "sleep", "ps", "cat", "kill"):
             os.symlink("busybox", os.path.join(os.path.dirname(image), applet))
@@ -160,7 +161,7 @@ class Podman:
 
 
 def below_podman(t, podinit):
-    podman = Podman(t)
+    podman = Podman(t, "podman")
     answers = {}
     for name, init in (("podinit", podinit), ("catatonit", shutil.which("catatonit"))):
         run = ("run", "--network", "none", "--init", "--init-path", init)
@@ -202,6 +203,26 @@ def below_podman(t, podinit):
         t.check("podman, %s: as with catatonit" % question, got == want, "%s, not %s" % (got, want))
     t.check("podman: exit", answers["podinit"]["exit"] == (7, "out\n"), answers["podinit"]["exit"])
     t.check("podman: stopped", answers["podinit"]["stopped"] == (4, ["ready", "usr1", "term"]), answers["podinit"]["stopped"])
+
+
+def below_a_pod(t, podinit):
+    """As the process that holds a pod's namespaces, which podman takes from its helpers under catatonit's name."""
+    podman = Podman(t, "pod")
+    shutil.copy(podinit, podman.dir + "/helpers/catatonit")
+    podman("pod", "create", "--network", "none", "--name", "pod", must=True)
+    program = "trap 'exit 5' TERM; echo ready; while :; do sleep 0.05; done"
+    podman("run", "-d", "--pod", "pod", "--name", "in-pod", "localhost/init:1", "sh", "-c", program, must=True)
+    until(t, lambda: b"ready" in podman("logs", "in-pod").stdout)
+    infra = podman("pod", "inspect", "-f", "{{.InfraContainerID}}", "pod", must=True).decode().strip()
+    called = podman("top", infra, "args", must=True).decode().split()
+    t.check("pod: called", called[-2:] == ["/catatonit", "-P"], called)
+    root = podman("mount", infra, must=True).decode().strip()
+    t.check("pod: it is podinit", open(root + "/catatonit", "rb").read() == open(podinit, "rb").read())
+    podman("umount", infra)
+    podman("pod", "stop", "-t", "60", "pod", must=True)
+    code = {name: int(podman("inspect", "-f", "{{.State.ExitCode}}", name, must=True)) for name in (infra, "in-pod")}
+    t.check("pod: stopped", code == {infra: 0, "in-pod": 5}, code)
+    podman("pod", "rm", "-f", "pod", must=True)
 
 
 def until(t, what):
@@ -300,3 +321,4 @@ def run(t):
     t.guard(honest)
     t.guard(below_a_shell, podinit)
     t.guard(below_podman, podinit)
+    t.guard(below_a_pod, podinit)
