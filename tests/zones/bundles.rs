@@ -12,7 +12,9 @@ pub(crate) const COUNT: usize = 40;
 fn base() -> Value {
     json!({
         "ociVersion": "1.0.2",
-        "process": { "args": ["/bin/true"], "cwd": "/", "user": { "uid": 0, "gid": 0 }, "env": ["PATH=/usr/bin"] },
+        "process": { "args": ["/bin/true"], "cwd": "/", "user": { "uid": 0, "gid": 0 }, "env": ["PATH=/usr/bin"],
+            "oomScoreAdj": 0, "noNewPrivileges": true, "capabilities": { "bounding": ["CAP_KILL"] },
+            "rlimits": [{ "type": "RLIMIT_NOFILE", "soft": 1024, "hard": 4096 }] },
         "root": { "path": "rootfs" },
         "mounts": [
             { "destination": "/proc", "type": "proc", "source": "proc", "options": ["nosuid", "noexec", "nodev"] },

@@ -40,6 +40,7 @@ fn golden(number: usize) -> String {
                 check(&script, dialect)
                     .unwrap_or_else(|e| panic!("bundle {number}, {}: {e}\n{script}", dialect.name()));
                 text.push_str(&script);
+                let _ = writeln!(text, "podinit: {}", zone.podinit());
                 for note in zone.notes() {
                     let _ = writeln!(text, "note: {}: {}", note.field, note.why);
                 }

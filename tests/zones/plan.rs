@@ -40,6 +40,7 @@ fn a_zone_with_an_interface_on_illumos_gate() {
         "mkdir /var/zonecontrol/web",
         "mkdir /var/zonecontrol/web/ro",
         "mkdir /var/zonecontrol/web/rw",
+        "write /var/zonecontrol/web/ro/config.json",
         "/usr/sbin/dladm create-vnic -t -l igb0 -m 2:8:20:0:1:a auef0123456789_0",
         "write /var/zonecontrol/web/zonecfg",
         "/usr/sbin/zonecfg -z ZONE -f /var/zonecontrol/web/zonecfg",
@@ -71,7 +72,7 @@ fn a_zone_with_an_interface_on_illumos_gate() {
 
 fn plan_script(plan: &Plan) -> String {
     let written = plan.steps().iter().flat_map(|step| &step.actions).find_map(|action| match action {
-        Action::WriteFile(_, text) => Some(text.clone()),
+        Action::WriteFile(path, text) if path.ends_with("/zonecfg") => Some(text.clone()),
         _ => None,
     });
     written.unwrap()
@@ -103,10 +104,15 @@ fn an_adopted_dataset_on_smartos_as_it_is_shown() {
 mkdir -m 700 /var/zonecontrol/web
 mkdir -m 700 /var/zonecontrol/web/ro
 mkdir -m 700 /var/zonecontrol/web/rw
+cat >/var/zonecontrol/web/ro/config.json <<'END'
+CONFIG
+END
 #   undone by: rm -rf /var/zonecontrol/web
 # configure
 cat >/var/zonecontrol/web/zonecfg <<'END'
 ";
+    let zone = Zone::of_bundle(&bundle(0).1, &options(Dialect::SmartOs)).unwrap();
+    let want = &want.replace("CONFIG", &format!("{:#}", zone.podinit()));
     let text = plan.dry_run();
     assert!(text.starts_with(want), "{text}");
     assert!(text.contains(&format!("{want}{}END\n", plan_script(&plan))), "{text}");

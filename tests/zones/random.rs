@@ -92,6 +92,7 @@ fn specs() -> impl Strategy<Value = Value> {
         |(mounts, hostname, (limitpriv, shm, ncpus, anet), (limit, quota, shares, pids), (brand, delegate))| {
             let mut spec = json!({
                 "ociVersion": "1.0.2",
+                "process": { "args": ["x"], "cwd": "/", "user": { "uid": 0, "gid": 0 } },
                 "mounts": mounts,
                 "hostname": hostname,
                 "solaris": { "limitpriv": limitpriv, "maxShmMemory": shm, "anet": anet },
@@ -242,7 +243,8 @@ fn lines_that_are_changed_are_not_taken() {
 #[test]
 fn quotes_and_line_breaks_are_refused_by_name() {
     for value in ["/tank/a\"b", "/tank/a\nb"] {
-        let spec = json!({ "ociVersion": "1.0.2", "mounts": [{ "destination": "/d", "type": "bind", "source": value, "options": ["rbind"] }] });
+        let process = json!({ "args": ["x"], "cwd": "/", "user": { "uid": 0, "gid": 0 } });
+        let spec = json!({ "ociVersion": "1.0.2", "process": process, "mounts": [{ "destination": "/d", "type": "bind", "source": value, "options": ["rbind"] }] });
         let spec: Spec = serde_json::from_value(spec).unwrap();
         for dialect in Dialect::ALL {
             let refusal = Zone::of_bundle(&spec, &options(dialect)).unwrap_err();

@@ -1,10 +1,11 @@
 //! From a runtime configuration to a zone.
 
 use oci_spec::runtime::Spec;
+use serde_json::Value;
 
 use crate::word::Word;
 use crate::zone::{CappedMemory, check_name};
-use crate::{Dialect, Fs, Refusal, Result, Zone, linux, mounts, network, resources};
+use crate::{Dialect, Fs, Refusal, Result, Zone, linux, mounts, network, podinit, resources};
 
 /// What a bundle does not say.
 #[derive(Debug, Clone)]
@@ -57,6 +58,7 @@ impl Zone {
             capped_cpu: None,
             capped_memory: CappedMemory::default(),
             notes: Vec::new(),
+            podinit: Value::Null,
         };
         control(&mut zone, options)?;
         mounts::apply(&mut zone, spec, options)?;
@@ -70,6 +72,7 @@ impl Zone {
             zone.attrs.push(("kernel-version", version));
         }
         hostname(&mut zone, spec, options.dialect, is_lx)?;
+        podinit::apply(&mut zone, spec, options.dialect, is_lx)?;
         members(&mut zone, spec)?;
         Ok(zone)
     }
@@ -158,14 +161,14 @@ fn hostname(zone: &mut Zone, spec: &Spec, dialect: Dialect, is_lx: bool) -> Resu
 
 /// Members beside those that have a file of their own here.
 fn members(zone: &mut Zone, spec: &Spec) -> Result<()> {
-    if spec.process().is_some() {
-        zone.note("process", "podinit applies it");
-    }
     if spec.root().as_ref().and_then(oci_spec::runtime::Root::readonly).unwrap_or(false) {
         zone.note("root.readonly", "the dataset is read-only");
     }
-    if spec.hooks().is_some() {
+    if let Some(hooks) = spec.hooks() {
         zone.note("hooks", "the runtime runs them");
+        if hooks.start_container().as_ref().is_some_and(|hooks| !hooks.is_empty()) {
+            return Err(Refusal::Unsupported { field: "hooks.startContainer".to_owned() });
+        }
     }
     let unsupported = [
         ("windows", spec.windows().is_some()),

@@ -16,6 +16,7 @@ mod linux;
 mod mounts;
 mod network;
 mod plan;
+mod podinit;
 mod resources;
 mod script;
 mod word;

@@ -93,6 +93,7 @@ impl Plan {
                 Action::MakeDir(control.to_owned()),
                 Action::MakeDir(format!("{control}/ro")),
                 Action::MakeDir(format!("{control}/rw")),
+                Action::WriteFile(format!("{control}/ro/config.json"), format!("{:#}\n", zone.podinit)),
             ],
             undo: vec![Action::RemoveDir(control.to_owned())],
         });

@@ -1,5 +1,6 @@
 //! A zone's configuration.
 
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::word::Word;
@@ -23,6 +24,8 @@ pub struct Zone {
     pub(crate) capped_cpu: Option<u64>,
     pub(crate) capped_memory: CappedMemory,
     pub(crate) notes: Vec<Note>,
+    /// What process 1 is told.
+    pub(crate) podinit: Value,
 }
 
 /// A file system to mount.
@@ -69,6 +72,11 @@ impl Zone {
     /// Its name.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// What process 1 is told: `config.json` of the control directory `ro`.
+    pub fn podinit(&self) -> &Value {
+        &self.podinit
     }
 
     /// What was left out.
