@@ -14,7 +14,7 @@ use std::time::Instant;
 pub(crate) use end::End;
 pub(crate) use state::{Phase, State};
 
-use crate::config::{Ready, Unit};
+use crate::config::{Kind, Ready, Unit};
 use crate::signal::Signal;
 
 /// What the caller has to do, in this order.
@@ -127,10 +127,12 @@ impl Supervisor {
         let state = &mut self.states[unit];
         state.starts += 1;
         state.since = now;
-        let waits = self.units[unit].ready != Ready::Running;
-        state.phase = match waits {
-            true => Phase::Starting { pid, deadline: Some(now + self.units[unit].ready_timeout) },
-            false => Phase::Up { pid },
+        let Unit { kind, ready, ready_timeout, .. } = &self.units[unit];
+        state.phase = match ready {
+            // Ready when it has ended well, however long that takes.
+            _ if *kind == Kind::Oneshot => Phase::Starting { pid, deadline: None },
+            Ready::Running => Phase::Up { pid },
+            Ready::File(_) | Ready::Notify => Phase::Starting { pid, deadline: Some(now + *ready_timeout) },
         };
         if self.main == Some(unit) {
             for signal in std::mem::take(&mut self.held) {

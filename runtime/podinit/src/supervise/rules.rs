@@ -1,13 +1,11 @@
 //! The rules.
 //!
 //! - A unit starts when what it comes after is settled and what it requires is up (or, run once, has ended
-//!   well). What requires
-//!   a unit that will not come up fails.
-//! - A unit that is to stop is asked to when nothing that comes after it and is to stop as well still runs:
-//!   the order of
-//!   stopping is the order of starting backwards. After its time it is killed.
-//! - A unit that ends by itself is started again as its `restart` says, later each time; or it has ended,
-//!   well or not.
+//!   well). What requires a unit that will not come up fails.
+//! - A unit that is to stop is asked to when nothing that comes after it and is to stop as well still runs: the
+//!   order of stopping is the order of starting backwards. After its time it is killed.
+//! - A unit that ends by itself is started again as its `restart` says, later each time; or it has ended, well
+//!   or not.
 //! - When the main unit has ended, everything is to stop. When everything has, podinit finishes with the main
 //!   unit's end.
 

@@ -30,7 +30,7 @@ pub(crate) enum Phase {
     Waiting,
     /// The caller is starting it.
     Launching,
-    /// It runs and is not ready yet. After the deadline it is killed; without one it has been.
+    /// It runs and is not ready yet. After the deadline, if there is one, it is killed.
     Starting { pid: i32, deadline: Option<Instant> },
     /// It runs and is ready.
     Up { pid: i32 },
@@ -89,7 +89,7 @@ impl State {
     /// Whether it is up, or has done its work: what requires it can start.
     pub(crate) fn is_good(&self, kind: Kind) -> bool {
         match self.phase {
-            Phase::Up { .. } => kind != Kind::Oneshot,
+            Phase::Up { .. } => true,
             Phase::Ended { failed: false } => kind == Kind::Oneshot && self.end.is_some_and(End::is_success),
             _ => false,
         }

@@ -437,7 +437,8 @@ fn step_checked(sim: &mut Sim) -> Result<(), TestCaseError> {
 fn a_oneshot_is_no_daemon() {
     let mut sim = Sim::new(pod(json!([{ "name": "o", "type": "oneshot", "args": ["x"] }])));
     sim.run();
-    assert_eq!(sim.supervisor.unit(0).kind, Kind::Oneshot);
+    assert_eq!((sim.supervisor.unit(0).kind, sim.phase("o")), (Kind::Oneshot, "starting"));
+    sim.wait(1_000_000_000).did(&["start o"]);
     assert!(!sim.supervisor.is_all_ready());
     sim.end("o", End::SUCCESS);
     assert!(sim.supervisor.is_all_ready());
