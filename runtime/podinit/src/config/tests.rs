@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
@@ -165,5 +166,76 @@ fn files_that_are_none() {
     ] {
         let want = want.replace("{}", &at(name).display().to_string());
         assert_eq!(Config::read(&at(name)).err().map(|e| e.to_string()), Some(want));
+    }
+}
+
+fn full() -> Value {
+    json!({
+        "hostname": "h",
+        "process": {
+            "args": ["x", "y"], "cwd": "/", "env": ["A=1"], "user": { "uid": 1, "gid": 2, "additionalGids": [3] },
+            "rlimits": [{ "type": "RLIMIT_CPU", "soft": 1, "hard": 2 }], "capabilities": { "bounding": ["CAP_KILL"] }
+        },
+        "hooks": { "startContainer": [] },
+        "aurora": {
+            "main": { "after": ["a"], "requires": ["b"], "stop": { "signal": "INT", "timeout": "1s" } },
+            "units": [
+                { "name": "a", "type": "daemon", "args": ["x"], "user": "u:g", "ready": { "file": "/f" } },
+                { "name": "b", "type": "oneshot", "args": ["x"], "after": ["a"], "root": "/r", "log": { "file": "/l" } }
+            ],
+            "configmaps": [{ "directory": "/d", "files": { "f": { "format": "json", "data": 1, "owner": "0:0" } } }],
+            "runDir": "/run", "console": "/dev/console"
+        }
+    })
+}
+
+/// All places in a value, as JSON pointers (RFC 6901).
+fn places(value: &Value, at: &str, out: &mut Vec<String>) {
+    out.push(at.to_owned());
+    match value {
+        Value::Object(members) => members.iter().for_each(|(key, value)| {
+            let key = key.replace('~', "~0").replace('/', "~1");
+            places(value, &format!("{at}/{key}"), out);
+        }),
+        Value::Array(items) => {
+            items.iter().enumerate().for_each(|(n, value)| places(value, &format!("{at}/{n}"), out));
+        }
+        _ => {}
+    }
+}
+
+fn anything() -> impl Strategy<Value = Value> {
+    let words =
+        ["main", "a", "b", "always", "daemon", "/", "", "1s", "TERM", "A=", "x\0y", "..", "RLIMIT_NOFILE"];
+    prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<String>().prop_map(Value::from),
+        proptest::sample::select(words.to_vec()).prop_map(Value::from),
+        proptest::sample::select(words.to_vec()).prop_map(|word| json!([word, word])),
+        proptest::sample::select(words.to_vec()).prop_map(|word| json!({ word: word })),
+    ]
+}
+
+proptest! {
+    /// Whatever stands where: an error, or units that can be started.
+    #[test]
+    fn documents_with_anything_in_them(changes in proptest::collection::vec((any::<u16>(), anything()), 0..3)) {
+        let mut document = full();
+        for (place, value) in changes {
+            let mut all = Vec::new();
+            places(&document, "", &mut all);
+            *document.pointer_mut(&all[usize::from(place) % all.len()]).unwrap() = value;
+        }
+        match Config::of_value(document) {
+            Ok(config) => {
+                prop_assert!(config.units.iter().all(|u| u.comes_after().all(|n| n < config.units.len())));
+                prop_assert!(config.units.iter().all(|u| !u.program.args[0].is_empty()));
+                // Refused or rendered; without panic, that is.
+                let _ = crate::configmap::render(&config.config_maps);
+            }
+            Err(message) => prop_assert!(!message.is_empty()),
+        }
     }
 }

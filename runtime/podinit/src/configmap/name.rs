@@ -84,4 +84,18 @@ mod tests {
             assert_eq!(FileName::parse(text).err(), want, "{text:?}");
         }
     }
+
+    proptest::proptest! {
+        /// Read as the system reads paths, none leads out, and no two lead to the same place.
+        #[test]
+        fn what_is_taken_is_plain(text in "[./a-z\0]{0,12}") {
+            use std::path::{Component, Path};
+            if FileName::parse(&text).is_ok() {
+                let components: Vec<_> = Path::new(&text).components().collect();
+                proptest::prop_assert!(components.iter().all(|c| matches!(c, Component::Normal(_))));
+                let joined: std::path::PathBuf = components.iter().collect();
+                proptest::prop_assert_eq!(joined.to_str(), Some(text.as_str()));
+            }
+        }
+    }
 }
