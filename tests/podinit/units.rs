@@ -260,3 +260,18 @@ fn a_run_directory_that_goes_away_changes_no_exit_code() {
         done.err
     );
 }
+
+#[test]
+fn hooks_run_first_and_read_the_state() {
+    let dir = folder();
+    let mut document_ = shell(dir.path(), "echo main", json!([]));
+    document_["aurora"]["state"] = json!({ "ociVersion": "1.2.0", "id": "c1", "bundle": "/b" });
+    let hook = |text: &str| json!({ "path": "/bin/sh", "args": ["hook", "-c", text], "env": ["A=b"] });
+    document_["hooks"] = json!({ "startContainer": [hook("echo $0 $A; cat; echo"), hook("echo second")] });
+    let done = document(dir.path(), &document_).exits(0);
+    let state = r#"{"bundle":"/b","id":"c1","ociVersion":"1.2.0","status":"created"}"#;
+    assert_eq!(done.out, format!("hook b\n{state}\nsecond\nmain\n"));
+    document_["hooks"]["startContainer"][0] = hook("exit 3");
+    let done = document(dir.path(), &document_).exits(126);
+    assert_eq!((done.out.as_str(), done.err.as_str()), ("", "podinit: hook-0: has failed: exit 3\n"));
+}

@@ -1,6 +1,8 @@
 //! The host's commands, and what undoes them.
 
 use aurora_zones::{Action, Dataset, Dialect, Plan, Zone};
+use oci_spec::runtime::Spec;
+use serde_json::json;
 
 use crate::bundles::bundle;
 use crate::golden::options;
@@ -127,5 +129,21 @@ cat >/var/zonecontrol/web/zonecfg <<'END'
             "/usr/sbin/zoneadm -z ZONE halt",
             "/usr/sbin/zoneadm -z ZONE list -p",
         ]
+    );
+}
+
+#[test]
+fn hooks_that_run_within_are_podinits() {
+    let (_, spec) = bundle(19);
+    let mut spec = serde_json::to_value(spec).unwrap();
+    spec["hooks"] =
+        json!({ "startContainer": [{ "path": "/bin/x", "timeout": 5 }], "poststart": [{ "path": "/y" }] });
+    let spec: Spec = serde_json::from_value(spec).unwrap();
+    let zone = Zone::of_bundle(&spec, &options(Dialect::OmniOs)).unwrap();
+    assert_eq!(zone.podinit()["hooks"], json!({ "startContainer": [{ "path": "/bin/x", "timeout": 5 }] }));
+    let annotations = json!({ "dev.aurora.zone.brand": "lx", "dev.aurora.zone.kernel-version": "5.10.0" });
+    assert_eq!(
+        zone.podinit()["aurora"]["state"],
+        json!({ "ociVersion": "1.0.2", "id": "web_1.example+x", "bundle": "/var/lib/bundles/web", "annotations": annotations })
     );
 }

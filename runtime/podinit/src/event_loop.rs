@@ -1,6 +1,7 @@
 //! Waiting, and what is done when something has happened.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::PathBuf;
@@ -162,9 +163,11 @@ impl Init {
     }
 
     fn start(&mut self, number: usize) {
-        let notify = self.prepare_ready(number);
+        let prepared =
+            self.prepare_ready(number).and_then(|notify| Ok((notify, self.prepare_input(number)?)));
         let unit = self.supervisor.unit(number);
-        let started = notify.and_then(|path| spawn::start(unit, path.as_deref(), self.options.mask));
+        let started = prepared
+            .and_then(|(notify, input)| spawn::start(unit, notify.as_deref(), input, self.options.mask));
         let now = Instant::now();
         match started {
             Ok(pid) => {
@@ -217,6 +220,15 @@ impl Init {
                 Ok(Some(path))
             }
         }
+    }
+
+    fn prepare_input(&self, number: usize) -> std::result::Result<Option<File>, spawn::NotStarted> {
+        let failed = |message: String| spawn::NotStarted { code: 126, message };
+        let Some(bytes) = &self.supervisor.unit(number).input else { return Ok(None) };
+        let Some(dir) = &self.run_dir else {
+            return Err(failed("there is no run directory for what it reads".to_owned()));
+        };
+        dir.state(bytes).map(Some).map_err(|error| failed(error.to_string()))
     }
 
     fn happened(&mut self, token: Token) -> Result<()> {
@@ -292,6 +304,10 @@ impl Init {
             let waited = rustix::process::waitpid(Pid::from_raw(pid), WaitOptions::NOHANG);
             let end = waited.map_err(|e| failed(e.into()))?.and_then(|(_, status)| End::of(status));
             match (unit, end) {
+                (Some(unit), Some(end)) if self.supervisor.unit(unit).essential && !end.is_success() => {
+                    messages::say(&format!("{}: has failed: {end}", self.supervisor.unit(unit).name));
+                    self.supervisor.ended(unit, end, Instant::now());
+                }
                 (Some(unit), Some(end)) => {
                     self.say_of(unit, || format!("process {pid} has ended: {end}"));
                     self.supervisor.ended(unit, end, Instant::now());

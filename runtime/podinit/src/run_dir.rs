@@ -1,6 +1,6 @@
 //! The folder in which whoever started podinit finds what has become of it.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -15,6 +15,8 @@ pub(crate) const SOCKET: &str = "podinit.sock";
 const READY: &str = "ready";
 /// How the main unit ended.
 const EXIT: &str = "exit";
+/// The container's state, which hooks read.
+const STATE: &str = "state.json";
 
 /// An existing folder.
 #[derive(Clone)]
@@ -53,6 +55,13 @@ impl RunDir {
             document["signal"] = signal.into();
         }
         self.put(EXIT, format!("{document}\n").as_bytes())
+    }
+
+    /// A file to read the state from: no pipe, which holds only so much while nobody reads.
+    pub(crate) fn state(&self, bytes: &[u8]) -> Result<File> {
+        self.put(STATE, bytes)?;
+        let path = self.path(STATE);
+        File::open(&path).map_err(|source| Error::Read { path, source })
     }
 
     fn put(&self, name: &str, bytes: &[u8]) -> Result<()> {

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -31,11 +32,16 @@ fn failed(message: String) -> NotStarted {
 }
 
 /// Starts it; the number of its process, which is also that of its process group.
-pub(crate) fn start(unit: &Unit, notify: Option<&Path>, mask: SignalMask) -> Result<i32, NotStarted> {
+pub(crate) fn start(
+    unit: &Unit,
+    notify: Option<&Path>,
+    input: Option<File>,
+    mask: SignalMask,
+) -> Result<i32, NotStarted> {
     let program = &unit.program;
     let (ids, home) = identity(program).map_err(failed)?;
-    let mut command = Command::new(&program.args[0]);
-    command.args(&program.args[1..]);
+    let mut command = Command::new(program.executable());
+    command.arg0(&program.args[0]).args(&program.args[1..]);
     if let Some(env) = &program.env {
         command.env_clear().envs(env.iter().map(|(name, value)| (name, value)));
         if !env.iter().any(|(name, _)| name == "HOME") {
@@ -45,8 +51,10 @@ pub(crate) fn start(unit: &Unit, notify: Option<&Path>, mask: SignalMask) -> Res
     if let Some(socket) = notify {
         command.env("NOTIFY_SOCKET", socket);
     }
-    if unit.kind != Kind::Main {
-        command.stdin(Stdio::null());
+    match input {
+        Some(file) => drop(command.stdin(file)),
+        None if unit.kind != Kind::Main => drop(command.stdin(Stdio::null())),
+        None => {}
     }
     match &unit.log {
         Log::Inherit => {}
@@ -125,7 +133,7 @@ fn open_log(path: &Path) -> io::Result<File> {
 }
 
 fn explain(program: &Program, error: &io::Error) -> NotStarted {
-    let name = program.args[0].to_string_lossy();
+    let name = program.executable().to_string_lossy();
     if error.raw_os_error().is_none() {
         return failed(format!("exec: {name:?}: {error}"));
     }

@@ -72,7 +72,7 @@ impl Zone {
             zone.attrs.push(("kernel-version", version));
         }
         hostname(&mut zone, spec, options.dialect, is_lx)?;
-        podinit::apply(&mut zone, spec, options.dialect, is_lx)?;
+        podinit::apply(&mut zone, spec, options, is_lx)?;
         members(&mut zone, spec)?;
         Ok(zone)
     }
@@ -164,11 +164,8 @@ fn members(zone: &mut Zone, spec: &Spec) -> Result<()> {
     if spec.root().as_ref().and_then(oci_spec::runtime::Root::readonly).unwrap_or(false) {
         zone.note("root.readonly", "the dataset is read-only");
     }
-    if let Some(hooks) = spec.hooks() {
-        zone.note("hooks", "the runtime runs them");
-        if hooks.start_container().as_ref().is_some_and(|hooks| !hooks.is_empty()) {
-            return Err(Refusal::Unsupported { field: "hooks.startContainer".to_owned() });
-        }
+    if spec.hooks().is_some() {
+        zone.note("hooks", "the runtime runs them, and podinit those that run within");
     }
     let unsupported = [
         ("windows", spec.windows().is_some()),

@@ -3,7 +3,7 @@
 use oci_spec::runtime::Spec;
 use serde_json::{Map, Value, json};
 
-use crate::{Dialect, Refusal, Result, Zone};
+use crate::{Options, Refusal, Result, Zone};
 
 /// Where a zone's console is, the one thing that a program can write to before anyone listens.
 const CONSOLE: &str = "/dev/console";
@@ -30,7 +30,7 @@ const RLIMITS: [&str; 7] = [
 
 /// Puts the document together, without what podinit would refuse; what it must not be without is refused now, and not
 /// when the zone boots.
-pub(crate) fn apply(zone: &mut Zone, spec: &Spec, dialect: Dialect, is_lx: bool) -> Result<()> {
+pub(crate) fn apply(zone: &mut Zone, spec: &Spec, options: &Options, is_lx: bool) -> Result<()> {
     let Some(process) = spec.process() else {
         return Err(Refusal::Unsupported { field: "process: missing".to_owned() });
     };
@@ -51,7 +51,7 @@ pub(crate) fn apply(zone: &mut Zone, spec: &Spec, dialect: Dialect, is_lx: bool)
     }
     zone.note("process", "podinit applies it");
     // Programs of Linux can't halt a zone. SmartOS is told by an attribute that init is not to be started again.
-    let halt = !is_lx && !dialect.has_init_attributes();
+    let halt = !is_lx && !options.dialect.has_init_attributes();
     let mut config = json!({
         "ociVersion": spec.version(),
         "process": process,
@@ -60,6 +60,16 @@ pub(crate) fn apply(zone: &mut Zone, spec: &Spec, dialect: Dialect, is_lx: bool)
     let by_podinit = !zone.attrs.iter().any(|(name, _)| *name == "hostname");
     if let Some(hostname) = spec.hostname().as_ref().filter(|_| by_podinit) {
         config["hostname"] = json!(hostname);
+    }
+    let hooks = spec.hooks().as_ref().and_then(|hooks| hooks.start_container().as_ref());
+    if let Some(hooks) = hooks.filter(|hooks| !hooks.is_empty()) {
+        config["hooks"] = json!({ "startContainer": hooks });
+        config["aurora"]["state"] =
+            json!({ "ociVersion": spec.version(), "id": options.id, "bundle": options.bundle });
+        if let Some(annotations) = spec.annotations().as_ref().filter(|all| !all.is_empty()) {
+            // Sorted by the way.
+            config["aurora"]["state"]["annotations"] = json!(annotations);
+        }
     }
     zone.podinit = config;
     Ok(())

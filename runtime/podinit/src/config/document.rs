@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
+use super::hooks::{self, HookDocument};
 use super::process::{self, OciRlimit, OciUser};
 use super::unit::{MAIN, READY_TIMEOUT, Stop};
 use super::{Backoff, Config, Kind, Log, Program, Ready, Restart, Unit, UserOf, duration, order};
@@ -40,7 +41,7 @@ pub(super) struct Document {
 #[serde(rename_all = "camelCase")]
 struct Hooks {
     #[serde(default)]
-    start_container: Vec<Value>,
+    start_container: Vec<HookDocument>,
 }
 
 /// `process` of the runtime specification. What can't be applied here must not be there.
@@ -78,6 +79,8 @@ struct Aurora {
     run_dir: Option<PathBuf>,
     console: Option<PathBuf>,
     halt: bool,
+    /// The container's state, for hooks.
+    state: Option<Map<String, Value>>,
 }
 
 /// What can be said about any unit.
@@ -126,6 +129,8 @@ struct UnitDocument {
     env: Option<Vec<String>>,
     cwd: Option<String>,
     user: Option<UserDocument>,
+    #[serde(default, deserialize_with = "duration::deserialize_some")]
+    timeout: Option<Duration>,
     root: Option<PathBuf>,
     umask: Option<u32>,
     #[serde(default)]
@@ -157,9 +162,6 @@ enum UserDocument {
 /// Turns a document into what is to be done.
 pub(super) fn resolve(document: Document) -> Result<Config, Problem> {
     let Document { hostname, process, hooks, aurora } = document;
-    if !hooks.start_container.is_empty() {
-        return Err(problem("hooks.startContainer", "podinit runs no hooks"));
-    }
     if cfg!(not(target_os = "illumos")) && aurora.halt {
         return Err(problem("aurora.halt", "only a zone can be halted from within"));
     }
@@ -170,6 +172,10 @@ pub(super) fn resolve(document: Document) -> Result<Config, Problem> {
     let mut known = BTreeMap::new();
     if process.is_some() {
         known.insert(MAIN.to_owned(), 0);
+    }
+    let hooks = hooks::units(hooks.start_container, aurora.state)?;
+    for hook in &hooks {
+        known.insert(hook.name.clone(), known.len());
     }
     for unit in &aurora.units {
         check_name(&unit.name)?;
@@ -186,9 +192,13 @@ pub(super) fn resolve(document: Document) -> Result<Config, Problem> {
         env.clone_from(&program.env);
         units.push(unit(MAIN.to_owned(), Kind::Main, program, aurora.main, &known)?);
     }
+    let first = units.len();
+    let hooks_count = hooks.len();
+    units.extend(hooks);
     for document in aurora.units {
         units.push(other(document, env.as_deref(), &known)?);
     }
+    hooks::come_first(&mut units, first..first + hooks_count);
     order::check(&units)?;
     let run_dir = aurora.run_dir.unwrap_or_else(|| RUN_DIR.into());
     if !run_dir.is_absolute() {
@@ -245,6 +255,7 @@ fn main_program(process: &OciProcess, warnings: &mut Vec<String>) -> Result<Prog
     }
     let no_new_privileges = privileges("process.noNewPrivileges", process.no_new_privileges)?;
     Ok(Program {
+        executable: None,
         args: process::args(at, &process.args)?,
         env: Some(process::env(at, &process.env)?),
         cwd: Some(process::cwd(at, &process.cwd)?),
@@ -287,6 +298,7 @@ fn other(
         process::no_nul(&member("root"), &root.to_string_lossy())?;
     }
     let program = Program {
+        executable: None,
         args: process::args(&at, &document.args)?,
         env: match &document.env {
             Some(lines) => Some(process::env(&at, lines)?),
@@ -312,7 +324,11 @@ fn other(
         reload: document.reload,
         log: document.log,
     };
-    unit(document.name, document.kind, program, rules, known)
+    let run_timeout = document.timeout;
+    if run_timeout.is_some() && document.kind != Kind::Oneshot {
+        return Err(problem(&member("timeout"), "only what runs once has a time to end"));
+    }
+    Ok(Unit { run_timeout, ..unit(document.name, document.kind, program, rules, known)? })
 }
 
 fn unit(
@@ -370,6 +386,9 @@ fn unit(
         stop: rules.stop,
         ready,
         ready_timeout,
+        run_timeout: None,
+        essential: false,
+        input: None,
         reload: rules.reload.unwrap_or(Signal::HUP),
         log,
         name,

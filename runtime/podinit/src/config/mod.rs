@@ -6,6 +6,7 @@
 
 mod document;
 mod duration;
+mod hooks;
 mod order;
 mod process;
 mod unit;

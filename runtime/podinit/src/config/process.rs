@@ -1,6 +1,6 @@
 //! A program and its surroundings: `process` of the runtime specification, and the same members of a unit.
 
-use std::ffi::{CString, OsString};
+use std::ffi::{CString, OsStr, OsString};
 use std::path::PathBuf;
 
 use rustix::process::{Resource, Rlimit};
@@ -12,6 +12,8 @@ use crate::sys::Ids;
 /// What is executed, and as what.
 #[derive(Clone)]
 pub(crate) struct Program {
+    /// What is executed, where that is not the first of the arguments.
+    pub(crate) executable: Option<OsString>,
     pub(crate) args: Vec<OsString>,
     /// None: podinit's own.
     pub(crate) env: Option<Vec<(String, String)>>,
@@ -38,9 +40,15 @@ pub(crate) enum UserOf {
 }
 
 impl Program {
+    /// What is executed.
+    pub(crate) fn executable(&self) -> &OsStr {
+        self.executable.as_deref().unwrap_or(&self.args[0])
+    }
+
     /// A command line, with everything else as podinit has it.
     pub(super) fn of_command(args: Vec<OsString>) -> Self {
         Self {
+            executable: None,
             args,
             env: None,
             cwd: None,

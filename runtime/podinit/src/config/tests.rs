@@ -23,6 +23,27 @@ fn unit(member: &str, value: Value) -> Value {
     units(json!([unit]))
 }
 
+fn hook(hook: Value) -> Value {
+    json!({ "hooks": { "startContainer": [hook] }, "aurora": { "state": { "id": "c" } } })
+}
+
+#[test]
+fn hooks_come_first() {
+    let mut document = hook(json!({ "path": "/a", "args": ["b", "c"], "timeout": 5 }));
+    document["hooks"]["startContainer"].as_array_mut().unwrap().push(json!({ "path": "/d" }));
+    document["process"] = process("cwd", json!("/"))["process"].clone();
+    document["aurora"]["units"] = json!([{ "name": "u", "type": "daemon", "args": ["x"] }]);
+    let units = Config::of_value(document).unwrap().units;
+    let names: Vec<&str> = units.iter().map(|unit| unit.name.as_str()).collect();
+    assert_eq!(names, ["main", "hook-0", "hook-1", "u"]);
+    let requires: Vec<&[usize]> = units.iter().map(|unit| &unit.requires[..]).collect();
+    assert_eq!(requires, [&[2][..], &[], &[1], &[2]]);
+    assert_eq!((units[1].program.executable(), units[1].program.args.len()), ("/a".as_ref(), 2));
+    assert_eq!(units[1].run_timeout, Some(Duration::from_secs(5)));
+    assert_eq!(units[2].program.args, ["/d"]);
+    assert_eq!(units[2].input.as_deref(), Some(&br#"{"id":"c","status":"created"}"#[..]));
+}
+
 #[test]
 fn what_is_not_said() {
     let config = Config::of_value(json!({
@@ -101,11 +122,18 @@ fn wrong_documents() {
         ),
         (process("selinuxLabel", json!("x")), "process.selinuxLabel: podinit can't apply it"),
         (process("oomScoreAdj", json!(0)), "process.oomScoreAdj: podinit can't apply it"),
-        (json!({ "hooks": { "startContainer": [{}] } }), "hooks.startContainer: podinit runs no hooks"),
+        (hook(json!({ "path": "x" })), "hooks.startContainer: not an absolute path: \"x\""),
+        (hook(json!({ "path": "/x", "timeout": 0 })), "hooks.startContainer: a timeout of no seconds"),
+        (hook(json!({ "path": "/x", "env": ["x"] })), "hooks.startContainer.env: not NAME=VALUE: \"x\""),
+        (
+            json!({ "hooks": { "startContainer": [{ "path": "/x" }] } }),
+            "aurora.state: hooks read it, and it is missing",
+        ),
+        (unit("timeout", json!("1s")), "aurora.units: db.timeout: only what runs once has a time to end"),
         (json!({ "aurora": { "runDir": "run" } }), "aurora.runDir: not an absolute path: run"),
         (
             json!({ "aurora": { "extra": 1 } }),
-            "unknown field `extra`, expected one of `main`, `units`, `configmaps`, `runDir`, `console`, `halt`",
+            "unknown field `extra`, expected one of `main`, `units`, `configmaps`, `runDir`, `console`, `halt`, `state`",
         ),
         (unit("name", json!("")), "aurora.units: not a name of letters, digits, '_', '.' and '-': \"\""),
         (

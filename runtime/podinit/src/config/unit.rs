@@ -28,6 +28,12 @@ pub(crate) struct Unit {
     pub(crate) ready: Ready,
     /// How long it may take to be ready.
     pub(crate) ready_timeout: Duration,
+    /// Of what runs once: how long it may take.
+    pub(crate) run_timeout: Option<Duration>,
+    /// Whether everything ends if it fails.
+    pub(crate) essential: bool,
+    /// What it reads on standard input.
+    pub(crate) input: Option<Vec<u8>>,
     /// What asks it to read its configuration again.
     pub(crate) reload: Signal,
     pub(crate) log: Log,
@@ -47,8 +53,23 @@ impl Unit {
             stop: Stop::default(),
             ready: Ready::Running,
             ready_timeout: READY_TIMEOUT,
+            run_timeout: None,
+            essential: false,
+            input: None,
             reload: Signal::HUP,
             log: Log::Inherit,
+        }
+    }
+
+    /// A hook, which runs once before all else.
+    pub(super) fn hook(name: String, program: Program, timeout: Option<Duration>, state: Vec<u8>) -> Self {
+        Self {
+            name,
+            kind: Kind::Oneshot,
+            run_timeout: timeout,
+            essential: true,
+            input: Some(state),
+            ..Self::main(program)
         }
     }
 

@@ -127,10 +127,12 @@ impl Supervisor {
         let state = &mut self.states[unit];
         state.starts += 1;
         state.since = now;
-        let Unit { kind, ready, ready_timeout, .. } = &self.units[unit];
+        let Unit { kind, ready, ready_timeout, run_timeout, .. } = &self.units[unit];
         state.phase = match ready {
-            // Ready when it has ended well, however long that takes.
-            _ if *kind == Kind::Oneshot => Phase::Starting { pid, deadline: None },
+            // Ready when it has ended well.
+            _ if *kind == Kind::Oneshot => {
+                Phase::Starting { pid, deadline: run_timeout.map(|limit| now + limit) }
+            }
             Ready::Running => Phase::Up { pid },
             Ready::File(_) | Ready::Notify => Phase::Starting { pid, deadline: Some(now + *ready_timeout) },
         };

@@ -135,10 +135,12 @@ impl Supervisor {
             // Without a process it has failed for what it requires.
             let end = self.states[unit].end.unwrap_or(End::NotRun(NOT_STARTED));
             self.shut_down(end);
+        } else if failed && self.units[unit].essential {
+            self.shut_down(End::NotRun(NOT_STARTED));
         }
     }
 }
 
-/// What a main unit stands for that could not even be started: the code of things that were found and not
+/// What everything ends with if the main unit could not even be started: the code of things that were found and not
 /// executed.
 const NOT_STARTED: u8 = 126;

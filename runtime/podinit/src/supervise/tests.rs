@@ -150,6 +150,29 @@ fn what_requires_something_that_fails() {
 }
 
 #[test]
+fn a_hook_that_fails_is_the_end() {
+    let document = |main: bool| {
+        let mut document = pod(json!([daemon("d", json!({}))]));
+        document["aurora"]["state"] = json!({});
+        document["hooks"] = json!({ "startContainer": [{ "path": "/a", "timeout": 2 }, { "path": "/b" }] });
+        if main {
+            document["process"] = json!({ "args": ["x"], "cwd": "/" });
+        }
+        document
+    };
+    let mut sim = Sim::new(document(true));
+    sim.run().did(&["start hook-0"]);
+    sim.end("hook-0", End::SUCCESS).did(&["start hook-1"]);
+    sim.end("hook-1", End::SUCCESS).did(&["start main", "start d"]);
+    let mut sim = Sim::new(document(true));
+    sim.run().end("hook-0", End::Code(1)).did(&["start hook-0", "finish 126"]);
+    // In a pod, too. And one that takes too long.
+    let mut sim = Sim::new(document(false));
+    sim.run().wait(2000).did(&["start hook-0", "kill hook-0"]);
+    sim.end("hook-0", End::Signal(9)).did(&["finish 126"]);
+}
+
+#[test]
 fn crash_loops_back_off() {
     let mut sim = Sim::new(pod(json!([daemon("d", json!({}))])));
     sim.run().did(&["start d"]);
