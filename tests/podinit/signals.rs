@@ -1,5 +1,7 @@
 //! Signals, from outside and from within.
 
+use std::process::{Command, Stdio};
+
 use crate::run::{Running, podinit, script, send};
 
 /// All but KILL and STOP, which no one receives, CHLD, which is podinit's own, and the two that C libraries
@@ -31,17 +33,27 @@ fn from_within_too() {
 
 #[test]
 fn the_program_begins_as_if_podinit_were_not_there() {
-    let text = "grep -E '^Sig(Blk|Ign):' /proc/self/status; ls /proc/self/fd; env | grep NOTIFY; pwd";
-    let mut without = std::process::Command::new("sh");
-    without
-        .args(["-c", text])
-        .env("NOTIFY_SOCKET", "@theirs")
-        .env("LC_ALL", "C")
-        .stdin(std::process::Stdio::null());
-    let without = String::from_utf8(without.output().unwrap().stdout).unwrap();
-    let with = podinit(&["--", "sh", "-c", text]).env("NOTIFY_SOCKET", "@theirs").output().unwrap();
-    assert_eq!(String::from_utf8(with.stdout).unwrap(), without);
-    assert!(without.contains("NOTIFY_SOCKET=@theirs\n"));
+    // Some signals are held back, some ignored when it is started.
+    let odd = |command: Command| {
+        let mut odd = Command::new("env");
+        odd.args(["--block-signal=USR1", "--ignore-signal=HUP"])
+            .arg(command.get_program())
+            .args(command.get_args());
+        odd.env("NOTIFY_SOCKET", "@theirs").env("LC_ALL", "C").stdin(Stdio::null());
+        String::from_utf8(odd.output().unwrap().stdout).unwrap()
+    };
+    // The first is no shell, as shells put their signals right.
+    let programs: [(&[&str], &str); 2] = [
+        (&["grep", "-E", "^Sig(Blk|Ign):", "/proc/self/status"], "SigBlk:\t0000000000000200\n"),
+        (&["sh", "-c", "ls /proc/self/fd; env | grep NOTIFY; pwd"], "NOTIFY_SOCKET=@theirs\n"),
+    ];
+    for (program, want) in programs {
+        let mut plain = Command::new(program[0]);
+        plain.args(&program[1..]);
+        let (without, with) = (odd(plain), odd(podinit(&[&["--"], program].concat())));
+        assert_eq!(with, without);
+        assert!(without.contains(want), "{without}");
+    }
 }
 
 #[test]
