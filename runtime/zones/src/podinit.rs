@@ -1,0 +1,107 @@
+//! What process 1 of the zone is told: `config.json` of its control directory (docs/podinit.md).
+
+use oci_spec::runtime::Spec;
+use serde_json::{Map, Value, json};
+
+use crate::{Options, Refusal, Result, Zone};
+
+/// Where a zone's console is, the one thing that a program can write to before anyone listens.
+const CONSOLE: &str = "/dev/console";
+
+/// Members of `process` that engines send for every container, and that mean nothing in a zone.
+const LEFT_OUT: [(&str, &str); 2] = [
+    ("apparmorProfile", "a zone has privileges instead"),
+    ("oomScoreAdj", "a zone has a cap of memory instead"),
+];
+
+/// Members that podinit can't apply.
+const REFUSED: [&str; 5] = ["selinuxLabel", "scheduler", "ioPriority", "execCPUAffinity", "commandLine"];
+
+/// Limits that illumos has.
+const RLIMITS: [&str; 7] = [
+    "RLIMIT_AS",
+    "RLIMIT_CORE",
+    "RLIMIT_CPU",
+    "RLIMIT_DATA",
+    "RLIMIT_FSIZE",
+    "RLIMIT_NOFILE",
+    "RLIMIT_STACK",
+];
+
+/// Puts the document together, without what podinit would refuse; what it must not be without is refused now, and not
+/// when the zone boots.
+pub(crate) fn apply(zone: &mut Zone, spec: &Spec, options: &Options, is_lx: bool) -> Result<()> {
+    let Some(process) = spec.process() else {
+        return Err(Refusal::Unsupported { field: "process: missing".to_owned() });
+    };
+    let process = serde_json::to_value(process).expect("it was read from JSON");
+    let Value::Object(mut process) = process else { unreachable!("a structure is an object") };
+    for (name, why) in LEFT_OUT {
+        if process.remove(name).is_some_and(|value| says_something(&value)) {
+            zone.note(format!("process.{name}"), why);
+        }
+    }
+    for name in REFUSED {
+        if process.remove(name).is_some_and(|value| says_something(&value)) {
+            return Err(Refusal::Unsupported { field: format!("process.{name}") });
+        }
+    }
+    if !is_lx {
+        native(zone, &mut process)?;
+    }
+    zone.note("process", "podinit applies it");
+    // Programs of Linux can't halt a zone. SmartOS is told by an attribute that init is not to be started again.
+    let halt = !is_lx && !options.dialect.has_init_attributes();
+    let mut config = json!({
+        "ociVersion": spec.version(),
+        "process": process,
+        "aurora": { "console": CONSOLE, "halt": halt },
+    });
+    let by_podinit = !zone.attrs.iter().any(|(name, _)| *name == "hostname");
+    if let Some(hostname) = spec.hostname().as_ref().filter(|_| by_podinit) {
+        config["hostname"] = json!(hostname);
+    }
+    let hooks = spec.hooks().as_ref().and_then(|hooks| hooks.start_container().as_ref());
+    if let Some(hooks) = hooks.filter(|hooks| !hooks.is_empty()) {
+        config["hooks"] = json!({ "startContainer": hooks });
+        config["aurora"]["state"] =
+            json!({ "ociVersion": spec.version(), "id": options.id, "bundle": options.bundle });
+        if let Some(annotations) = spec.annotations().as_ref().filter(|all| !all.is_empty()) {
+            // Sorted by the way.
+            config["aurora"]["state"]["annotations"] = json!(annotations);
+        }
+    }
+    zone.podinit = config;
+    Ok(())
+}
+
+/// What only Linux can do.
+fn native(zone: &mut Zone, process: &mut Map<String, Value>) -> Result<()> {
+    if process.remove("capabilities").is_some_and(|value| says_something(&value)) {
+        zone.note("process.capabilities", "a zone has privileges instead");
+    }
+    if process.remove("noNewPrivileges") == Some(Value::Bool(true)) {
+        zone.note("process.noNewPrivileges", "the zone's privileges bound what any program of it can gain");
+    }
+    for limit in process.get("rlimits").and_then(Value::as_array).into_iter().flatten() {
+        let name = limit["type"].as_str().unwrap_or_default();
+        if !RLIMITS.contains(&name) {
+            return Err(Refusal::Value {
+                field: "process.rlimits".to_owned(),
+                problem: "illumos has no such limit",
+                value: name.to_owned(),
+            });
+        }
+    }
+    Ok(())
+}
+
+fn says_something(value: &Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::String(text) => !text.is_empty(),
+        Value::Object(members) => members.values().any(says_something),
+        Value::Array(items) => !items.is_empty(),
+        Value::Bool(_) | Value::Number(_) => true,
+    }
+}
