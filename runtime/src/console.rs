@@ -176,11 +176,12 @@ fn receive(stream: &UnixStream) -> io::Result<OwnedFd> {
     let mut name = [0; 4096];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
-    recvmsg(stream, &mut [IoSliceMut::new(&mut name)], &mut control, RecvFlags::CMSG_CLOEXEC)?;
+    recvmsg(stream, &mut [IoSliceMut::new(&mut name)], &mut control, RecvFlags::empty())?;
     for message in control.drain() {
         if let RecvAncillaryMessage::ScmRights(mut files) = message
             && let Some(file) = files.next()
         {
+            rustix::io::fcntl_setfd(&file, rustix::io::FdFlags::CLOEXEC)?;
             return Ok(file);
         }
     }

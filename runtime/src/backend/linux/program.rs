@@ -22,6 +22,8 @@ use crate::error::plain;
 
 /// Where programs are looked for when the process has no PATH, as execvp(3) does.
 const DEFAULT_PATH: &str = "/bin:/usr/bin";
+/// Before what fails on the way to the program and is not about its name, as runc has it.
+const IN_INIT: &str = "error during container init: ";
 /// As callers of runc see it, when the program could not take the place of this process after all.
 const FAILED: i32 = 1;
 
@@ -49,7 +51,14 @@ impl Executor for Program {
 
     /// When `start` was called.
     fn exec(&self, _: &Spec) -> Result<(), ExecutorError> {
-        let Err(text) = self.become_program();
+        let text = match self.become_program() {
+            Ok(e) => {
+                // There was such a file, and `start` has done its part: the rest is said where the program would speak.
+                eprintln!("{e}");
+                std::process::exit(FAILED);
+            }
+            Err(text) => text,
+        };
         let Some(mut result) = self.result.as_deref() else {
             return Err(ExecutorError::Other(format!("{MARK}{text}")));
         };
@@ -62,8 +71,9 @@ impl Executor for Program {
 impl Program {
     fn prepare(&self) -> Result<(), String> {
         for limit in self.process.rlimits().iter().flatten() {
-            sys::set_limit(limit.typ(), limit.soft(), limit.hard())
-                .map_err(|e| format!("error setting rlimit {}: {}", limit.typ(), plain(&e)))?;
+            sys::set_limit(limit.typ(), limit.soft(), limit.hard()).map_err(|e| {
+                format!("{IN_INIT}error setting rlimits for ready process: {}: {}", limit.typ(), plain(&e))
+            })?;
         }
         self.enter_directory()?;
         if self.process.terminal() == Some(true)
@@ -82,7 +92,7 @@ impl Program {
         self.find().map(drop)
     }
 
-    /// The directory is made where there is none, as runc does, and belongs to root then.
+    /// For a new container the directory is made where there is none, as runc does, and belongs to root then.
     fn enter_directory(&self) -> Result<(), String> {
         let cwd = self.process.cwd();
         let failed = |e: io::Error| {
@@ -90,7 +100,10 @@ impl Program {
         };
         let mut missing = Vec::new();
         let mut at = cwd.as_path();
-        while at.symlink_metadata().is_err_and(|e| e.kind() == io::ErrorKind::NotFound) {
+        // Only a first process has somebody waiting for the result.
+        while self.result.is_some()
+            && at.symlink_metadata().is_err_and(|e| e.kind() == io::ErrorKind::NotFound)
+        {
             missing.push(at);
             at = at.parent().unwrap_or(Path::new("/"));
         }
@@ -130,8 +143,8 @@ impl Program {
         Err(failed(if denied { "permission denied" } else { "executable file not found in $PATH" }))
     }
 
-    /// Gives up what the program may not have, and becomes it.
-    fn become_program(&self) -> Result<std::convert::Infallible, String> {
+    /// Gives up what the program may not have, and becomes it; or else says why the kernel does not take it.
+    fn become_program(&self) -> Result<String, String> {
         let file = self.find()?;
         let no_new_privileges = self.process.no_new_privileges() == Some(true);
         let restrict = || match &self.seccomp {
@@ -166,7 +179,7 @@ impl Program {
             Ok(never) => match never {},
             Err(e) => io::Error::from_raw_os_error(e as i32),
         };
-        Err(format!("exec {}: {}", file.display(), plain(&e)))
+        Ok(format!("exec {}: {}", file.display(), plain(&e)))
     }
 
     /// Its variables; HOME is where its user's line in `/etc/passwd` says, unless it has one.
