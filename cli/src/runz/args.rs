@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use aurora_convert::names::ImageName;
-use aurora_runtime::{Id, Signal, parse_user};
+use aurora_runtime::{Id, parse_user};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 use crate::args::image_name;
@@ -236,7 +236,7 @@ pub(crate) struct Kill {
     pub(crate) id: Id,
     /// By name or number
     #[arg(value_name = "SIGNAL", default_value = "TERM")]
-    pub(crate) signal: Signal,
+    pub(crate) signal: String,
 }
 
 /// Remove a container that has ended
@@ -439,9 +439,9 @@ mod tests {
         assert!(args.tty && args.detach && args.command.is_empty());
         let cli = parsed(&["runz", "--root", "/r", "--systemd-cgroup", "kill", "--all", "c", "9"]);
         let Command::Kill(args) = cli.command else { panic!("{cli:?}") };
-        assert_eq!((args.all, args.signal), (true, Signal::KILL));
+        assert_eq!((args.all, args.signal.as_str()), (true, "9"));
         let Command::Kill(args) = parsed(&["runz", "kill", "c"]).command else { panic!() };
-        assert_eq!(args.signal, Signal::TERM);
+        assert_eq!(args.signal, "TERM");
         let cli = parsed(&["runz", "exec", "-e", "A=1", "-u", "5:6", "-t", "c", "ls", "-l", "--", "-x"]);
         let Command::Exec(args) = cli.command else { panic!("{cli:?}") };
         assert_eq!((args.user, args.command.join(" ")), (Some((5, Some(6))), "ls -l -- -x".to_owned()));

@@ -124,7 +124,8 @@ pub(super) fn exec(runtime: &Runtime, args: &Exec) -> Result<i32, Error> {
 }
 
 pub(super) fn kill(runtime: &Runtime, args: &Kill) -> Result<i32, Error> {
-    runtime.open(&args.id)?.kill(args.signal, args.all)?;
+    let container = runtime.open(&args.id)?;
+    container.kill(args.signal.parse()?, args.all)?;
     Ok(0)
 }
 
@@ -215,13 +216,12 @@ pub(super) fn hook(args: &Hook) -> Result<i32, Error> {
     let pid = told["pid"].as_i64().and_then(|pid| i32::try_from(pid).ok()).filter(|pid| *pid > 0);
     let parent = || rustix::process::getppid().map_or(1, |pid| pid.as_raw_nonzero().get());
     call.state.pid = pid.unwrap_or_else(parent);
-    call.run().inspect_err(|e| {
-        if let Some(report) = &call.report {
-            // In a user namespace it may be out of reach; the number of this process is not.
-            let _ = std::fs::write(report, e.to_string());
-        }
-    })?;
-    Ok(0)
+    let Err(e) = call.run() else { return Ok(0) };
+    // In a user namespace the file may be out of reach; then it is said here.
+    match call.report.as_ref().map(|report| std::fs::write(report, e.to_string())) {
+        Some(Ok(())) => Ok(1),
+        _ => Err(e),
+    }
 }
 
 pub(super) fn completions(args: &Completions) -> Result<i32, Error> {

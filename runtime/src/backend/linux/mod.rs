@@ -6,6 +6,7 @@
 //! (which it tells a state of its own), and the end of a container ([`cgroup`]), which must also follow a crash.
 
 mod cgroup;
+mod copy_up;
 mod errors;
 mod facts;
 mod plan;
@@ -34,9 +35,10 @@ use crate::fail;
 use crate::state::{Phase, ProcessId};
 use crate::{Error, HookKind, Result, Signal};
 use cgroup::Group;
+use copy_up::Hidden;
 use errors::Trace;
 pub(crate) use facts::facts;
-use plan::{CONFIG, FOLDER, OURS, Ours};
+use plan::{CONFIG, CopyUp, FOLDER, OURS, Ours};
 use program::Program;
 
 /// The name that libcontainer knows every container by, each below a folder of its own.
@@ -78,6 +80,7 @@ impl Backend for Linux {
             process: Arc::new(ours.process.clone()),
             seccomp: seccomp::filter(ours.seccomp.as_ref())?,
             start_hooks: Some(Arc::new(hooks.call(HookKind::StartContainer, None))),
+            copy_up: Arc::new(hidden(&ours.copy_up, &at.record.rootfs)?),
             result: Some(Arc::new(result)),
         };
         fail::point("making");
@@ -154,6 +157,7 @@ impl Backend for Linux {
             process: Arc::new(process.clone()),
             seccomp: seccomp::filter(ours.seccomp.as_ref())?,
             start_hooks: None,
+            copy_up: Arc::default(),
             result: None,
         };
         let built = builder(&folder, io, program)
@@ -215,6 +219,17 @@ fn builder(
     let preserve = i32::try_from(io.preserve_fds).unwrap_or(i32::MAX);
     let builder = ContainerBuilder::new(NAME.to_owned(), SyscallType::default()).with_root_path(folder)?;
     Ok(builder.with_console_socket(io.console.clone()).with_preserved_fds(preserve).with_executor(program))
+}
+
+/// What tmpfs mounts will hide of the image, opened.
+fn hidden(copy_up: &[CopyUp], root: &Path) -> Result<Vec<(Hidden, bool)>> {
+    let mut all = Vec::new();
+    for CopyUp { at, with_mode } in copy_up {
+        if let Some(hidden) = Hidden::open(root, at).map_err(|e| named(at, e))? {
+            all.push((hidden, *with_mode));
+        }
+    }
+    Ok(all)
 }
 
 fn load(folder: &Path) -> Result<Container> {

@@ -29,9 +29,24 @@ pub(super) struct Ours {
     pub(super) seccomp: Option<LinuxSeccomp>,
     /// Whether the root is entered in another way.
     pub(super) no_pivot: bool,
+    /// What tmpfs mounts begin with.
+    #[serde(default)]
+    pub(super) copy_up: Vec<CopyUp>,
     /// What runs hooks: this program.
     pub(super) program: PathBuf,
 }
+
+/// A tmpfs that begins with what the image has at its place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct CopyUp {
+    /// Where.
+    pub(super) at: PathBuf,
+    /// Mode and owner of the place itself, too: the mount names none.
+    pub(super) with_mode: bool,
+}
+
+/// Of mounts, an extension of runc.
+const COPY_UP: &str = "tmpcopyup";
 
 /// The plan; a pure function.
 pub(super) fn plan(request: &Request<'_>) -> Result<Plan> {
@@ -42,6 +57,7 @@ pub(super) fn plan(request: &Request<'_>) -> Result<Plan> {
         process: bundle.process().clone(),
         seccomp: linux.seccomp().clone(),
         no_pivot: request.options.no_pivot,
+        copy_up: copy_up(&bundle.spec)?,
         program: request.host.program.clone(),
     };
     let mut notes = seccomp::check(ours.seccomp.as_ref(), request.host.arch)?;
@@ -58,6 +74,9 @@ pub(super) fn plan(request: &Request<'_>) -> Result<Plan> {
     for mount in config["mounts"].as_array_mut().into_iter().flatten() {
         if let Some(destination) = mount["destination"].as_str().filter(|text| !text.starts_with('/')) {
             mount["destination"] = json!(format!("/{destination}"));
+        }
+        if let Some(options) = mount["options"].as_array_mut() {
+            options.retain(|option| option != COPY_UP);
         }
     }
     if request.host.unified && linux.resources().as_ref().is_some_and(|r| r.devices().is_some()) {
@@ -129,6 +148,24 @@ fn check(spec: &Spec, request: &Request<'_>) -> Result<()> {
         return Err(Error::config("process.oomScoreAdj", problem));
     }
     Ok(())
+}
+
+/// The mounts with [`COPY_UP`].
+fn copy_up(spec: &Spec) -> Result<Vec<CopyUp>> {
+    let mut all = Vec::new();
+    for mount in spec.mounts().iter().flatten() {
+        let options = mount.options().as_deref().unwrap_or_default();
+        if !options.iter().any(|option| option == COPY_UP) {
+            continue;
+        }
+        if mount.typ().as_deref() != Some("tmpfs") {
+            let problem = format!("{COPY_UP} is for tmpfs: {}", mount.destination().display());
+            return Err(Error::config("mounts", problem));
+        }
+        let with_mode = !options.iter().any(|option| option.starts_with("mode="));
+        all.push(CopyUp { at: Path::new("/").join(mount.destination()), with_mode });
+    }
+    Ok(all)
 }
 
 /// Where the control group is.
@@ -220,7 +257,8 @@ mod tests {
 
     fn config() -> Value {
         json!({"ociVersion": "1.0.2", "root": {"path": "rootfs"}, "hooks": {"prestart": [{"path": "/h"}]},
-            "mounts": [{"destination": "proc", "type": "proc", "source": "proc"}],
+            "mounts": [{"destination": "proc", "type": "proc", "source": "proc"},
+                {"destination": "/run", "type": "tmpfs", "source": "tmpfs", "options": ["tmpcopyup", "ro"]}],
             "process": {"user": {"uid": 0, "gid": 0}, "cwd": "/srv", "args": ["a"],
                 "rlimits": [{"type": "RLIMIT_CORE", "hard": 1, "soft": 1}],
                 "capabilities": {"bounding": ["CAP_KILL"]}},
@@ -248,13 +286,16 @@ mod tests {
             assert!(given["process"].get(ours).is_none(), "{ours}");
         }
         assert!(given.get("hooks").is_none());
+        assert_eq!(given["mounts"][1]["options"], json!(["ro"]));
         let ours: Ours = read(&plan, OURS).unwrap();
+        assert_eq!(ours.copy_up, [CopyUp { at: "/run".into(), with_mode: true }]);
         assert_eq!(ours.process.cwd(), Path::new("/srv"));
         let steps = [
             "cgroup /runz/c",
             "namespace mount",
             "namespace pid",
             "mount proc proc proc",
+            "mount tmpfs tmpfs /run tmpcopyup,ro",
             "user 0:0",
             "exec [\"a\"]",
         ];

@@ -14,6 +14,7 @@ use libcontainer::syscall::syscall::create_syscall;
 use libcontainer::workload::{Executor, ExecutorError, ExecutorSetEnvsError, ExecutorValidationError};
 use oci_spec::runtime::{LinuxCapabilities, Process};
 
+use super::copy_up::Hidden;
 use super::errors::MARK;
 use super::seccomp::Filter;
 use super::sys;
@@ -32,6 +33,8 @@ const FAILED: i32 = 1;
 pub(super) struct Program {
     pub(super) process: Arc<Process>,
     pub(super) seccomp: Option<Arc<Filter>>,
+    /// What of the image is copied into tmpfs mounts, and whether modes are.
+    pub(super) copy_up: Arc<Vec<(Hidden, bool)>>,
     /// The hooks before it.
     pub(super) start_hooks: Option<Arc<HookCall>>,
     /// Where `start` reads how it went; `exec` has a way of its own.
@@ -71,9 +74,13 @@ impl Executor for Program {
 impl Program {
     fn prepare(&self) -> Result<(), String> {
         for limit in self.process.rlimits().iter().flatten() {
-            sys::set_limit(limit.typ(), limit.soft(), limit.hard()).map_err(|e| {
-                format!("{IN_INIT}error setting rlimits for ready process: {}: {}", limit.typ(), plain(&e))
+            sys::set_limit(limit.typ(), limit.soft(), limit.hard()).map_err(|(number, e)| {
+                let what = format!("{IN_INIT}error setting rlimits for ready process");
+                format!("{what}: error setting rlimit type {number}: {}", plain(&e))
             })?;
+        }
+        for (hidden, with_mode) in self.copy_up.iter() {
+            hidden.copy(*with_mode).map_err(|text| format!("{IN_INIT}{text}"))?;
         }
         self.enter_directory()?;
         if self.process.terminal() == Some(true)
@@ -232,7 +239,13 @@ mod tests {
     fn program(args: &[&str], env: &[&str]) -> Program {
         let process = json!({"user": {"uid": 0, "gid": 0}, "args": args, "env": env, "cwd": "/"});
         let process = serde_json::from_value(process).unwrap();
-        Program { process: Arc::new(process), seccomp: None, start_hooks: None, result: None }
+        Program {
+            process: Arc::new(process),
+            seccomp: None,
+            copy_up: Arc::default(),
+            start_hooks: None,
+            result: None,
+        }
     }
 
     #[test]

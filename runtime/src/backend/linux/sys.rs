@@ -43,8 +43,8 @@ pub(super) fn install_filter(filter: &[libc::sock_filter], flags: u32) -> io::Re
     if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Sets a limit of this process.
-pub(super) fn set_limit(kind: PosixRlimitType, soft: u64, hard: u64) -> io::Result<()> {
+/// Sets a limit of this process. The error names the limit by the kernel's number, as runc does.
+pub(super) fn set_limit(kind: PosixRlimitType, soft: u64, hard: u64) -> Result<(), (u32, io::Error)> {
     use rustix::process::{Resource, Rlimit, setrlimit};
     let resource = match kind {
         PosixRlimitType::RlimitCpu => Resource::Cpu,
@@ -66,5 +66,6 @@ pub(super) fn set_limit(kind: PosixRlimitType, soft: u64, hard: u64) -> io::Resu
     };
     // All ones is no limit.
     let value = |n: u64| (n != u64::MAX).then_some(n);
-    Ok(setrlimit(resource, Rlimit { current: value(soft), maximum: value(hard) })?)
+    let limit = Rlimit { current: value(soft), maximum: value(hard) };
+    setrlimit(resource, limit).map_err(|e| (resource as u32, e.into()))
 }

@@ -1,0 +1,433 @@
+"""runz where runc is expected: podman, buildah and containerd drive both, and people too; exit status and texts must be the
+same. Then an image of the corpus from end to end, and bundles that are wrong."""
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+
+from lib import Failure
+
+RUNC = "/usr/sbin/runc"
+APPLETS = "sh ls cat echo sleep id env ps true false kill pwd hostname stty tty chmod mkdir touch grep head mount seq cut".split()
+# Programs in the image that no kernel runs.
+BAD = {"plain": (b"plain\n", 0o644), "badinterp": (b"#!/bin/nosuch\n", 0o755), "badformat": (b"xx\0bin", 0o755)}
+LOOP = 'trap "exit 5" TERM; trap "exit 6" USR1; while :; do sleep 0.05; done'
+
+
+def runz(t):
+    return os.path.join(os.path.dirname(t.bin), "runz")
+
+
+def tree(t):
+    """The root file system that all containers have: a shell and files that cannot be run."""
+    root = t.path("img", "bin", "x")[:-6]
+    if not os.path.exists(root + "/bin/sh"):
+        shutil.copy(shutil.which("busybox"), root + "/bin/busybox")
+        for name in APPLETS:
+            os.symlink("busybox", root + "/bin/" + name)
+        for name in ("etc", "tmp", "proc", "dev", "sys", "run", "run/sub"):
+            os.mkdir(root + "/" + name)
+        with open(root + "/run/of-image", "w") as f:
+            f.write("begins with it\n")
+        for name, text in (("passwd", "root:x:0:0::/root:/bin/sh\nweb:x:7:8::/srv:\n"), ("group", "root:x:0:\n")):
+            with open(root + "/etc/" + name, "w") as f:
+                f.write(text)
+        for name, (data, mode) in BAD.items():
+            with open(root + "/" + name, "wb") as f:
+                f.write(data)
+            os.chmod(root + "/" + name, mode)
+    return root
+
+
+def plain(text, name, program):
+    """What was said, without what is different by nature: the runtime's name, ids, times, how it writes a line of its log."""
+    text = re.sub(r'time="[^"]*" level=\w+ msg="((?:[^"\\]|\\.)*)"', lambda m: m[1].replace('\\"', '"').replace("\\\\", "\\"), text)
+    text = re.sub(r"(^|: )(error|warning): ", r"\1", text, flags=re.M)
+    text = re.sub(r"^  help: .*\n?", "", text, flags=re.M)
+    text = re.sub(r"\b[0-9a-f]{64}\b", "ID", text.replace(program, "RUNTIME"))
+    return re.sub(r"\b%s\b" % name, "RUNTIME", text).strip()
+
+
+def both(t, what, steps, prepare, cleanup=None):
+    """Runs the same steps with runc and with runz; every one must end and speak alike."""
+    told = {}
+    for name, program in (("runc", RUNC), ("runz", runz(t))):
+        run = prepare(name, program)
+        told[name] = []
+        for step in steps:
+            done = run(step)
+            text = (done.stdout or b"") + (done.stderr or b"")
+            told[name].append((done.returncode, plain(text.decode("utf-8", "replace"), name, program)))
+        if cleanup:
+            cleanup(name, program)
+    for step, theirs, ours in zip(steps, told["runc"], told["runz"]):
+        t.check("%s: %s" % (what, step if isinstance(step, str) else " ".join(step)), theirs == ours,
+                "exit %d: %s\nwith runc exit %d: %s" % (ours + theirs))
+
+
+# --- podman
+
+def podman_env(t):
+    with open(t.path("containers.conf"), "w") as f:
+        f.write('[containers]\ndefault_ulimits = []\n[engine]\ncgroup_manager = "cgroupfs"\nevents_logger = "file"\n'
+                'runtime_supports_json = ["runc", "runz"]\n[engine.runtimes]\nrunc = ["%s"]\nrunz = ["%s"]\n' % (RUNC, runz(t)))
+    with open(t.path("storage.conf"), "w") as f:
+        f.write('[storage]\ndriver = "vfs"\ngraphroot = "%s"\nrunroot = "%s"\n' % (t.path("store"), t.path("store-run")))
+    env = dict(os.environ, CONTAINERS_CONF=t.path("containers.conf"), CONTAINERS_STORAGE_CONF=t.path("storage.conf"))
+    archive = t.path("img.tar")
+    t.must("tar", "-C", tree(t), "-cf", archive, ".")
+    t.must("podman", "import", "--quiet", "--change", 'CMD ["sh"]', archive, "box", env=env)
+    return env
+
+
+STATE = "inspect --format {{.State.Status}}:{{.State.ExitCode}} a"
+SELF = "grep -E 'Cap|NoNew|Seccomp:' /proc/self/status"
+RUN = "run --rm --network none "
+PODMAN = [
+    RUN + "box echo hi",
+    RUN + "box sh -c 'exit 9'",
+    RUN + "box nosuch",
+    RUN + "box /nosuch",
+    RUN + "box /plain",
+    RUN + "box /badformat",
+    RUN + "box /badinterp",
+    RUN + "-t box sh -c 'tty; stty size'",
+    RUN + "--user 7:8 --hostname h --env Z=1 --workdir /tmp box sh -c 'pwd; id; hostname; env'",
+    RUN + "--read-only box sh -c 'ls -ld /run /tmp | cut -c1-42; ls -l /run | cut -c1-42; cat /run/of-image'",
+    RUN + "--read-only --tmpfs /tmp:size=1m box sh -c 'touch /x; touch /tmp/y && echo ok; mount | grep /tmp'",
+    RUN + "--ulimit nofile=77:88 --pids-limit 20 --memory 32m box sh -c 'ulimit -n; ulimit -Hn'",
+    RUN + "--ulimit nproc=1048576:1048576 box true",
+    RUN + "--cap-add SYS_PTRACE --cap-drop CHOWN box sh -c \"%s\"" % SELF,
+    RUN + "--security-opt no-new-privileges box sh -c \"%s\"" % SELF,
+    RUN + "--privileged box sh -c \"%s\"" % SELF,
+    RUN + "box sh -c 'mount -t tmpfs none /tmp; mkdir -p /a; chmod 4755 /bin/busybox; echo done'",
+    RUN + "--sysctl net.ipv4.ip_forward=1 box cat /proc/sys/net/ipv4/ip_forward",
+    "run --detach --name a --network none box sh -c '%s'" % LOOP,
+    "exec a echo in",
+    "exec a nosuch",
+    "exec a /plain",
+    "exec a /badformat",
+    "exec a sh -c 'exit 3'",
+    "exec a sh -c 'kill -9 $$'",
+    "exec --workdir /nodir a pwd",
+    "exec --user 5:6 --env A=b a sh -c 'id; echo $A'",
+    "exec -t a tty",
+    "exec -i a cat",
+    "top a args",
+    "pause a",
+    STATE,
+    "exec a true",
+    "unpause a",
+    "update --memory 64m --cpus 0.5 --pids-limit 50 a",
+    "exec a cat /sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/pids/pids.max",
+    "stop a",
+    STATE,
+    "start a",
+    "kill --signal USR1 a",
+    "wait a",
+    STATE,
+    "restart --time 0 a",
+    "kill a",
+    "wait a",
+    "rm --force a",
+    "pod create --name p --network none --infra=false",
+    "run --rm --pod p box sh -c 'hostname | grep -c .'",
+    "pod rm --force p",
+    RUN + "--rootfs {img} echo rootfs",
+]
+
+
+def podman(t):
+    env = podman_env(t)
+
+    def prepare(name, _):
+        def run(step):
+            import shlex
+            args = shlex.split(step.replace("{img}", tree(t)))
+            return t.run("podman", "--runtime", name, *args, env=env, timeout=60)
+        return run
+    both(t, "podman", PODMAN, prepare)
+    # On a terminal of one's own, keys and all.
+    import pty
+    pid, fd = pty.fork()
+    if pid == 0:
+        os.execvpe("podman", ["podman", "--runtime", "runz", "run", "--rm", "-it", "--network", "none", "box", "sh"], env)
+    said, end = b"", time.monotonic() + 30
+    os.write(fd, b"echo $((40+2))-here; exit 11\n")
+    while time.monotonic() < end:
+        try:
+            piece = os.read(fd, 4096)
+        except OSError:
+            break
+        if not piece:
+            break
+        said += piece
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    t.check("podman: -it", code == 11 and b"42-here" in said, "exit %d: %r" % (code, said))
+    left = t.must("podman", "ps", "--all", "--quiet", env=env)
+    t.check("podman: nothing left", not left and not os.listdir("/run/runz") if os.path.isdir("/run/runz") else True, left)
+    buildah(t, env)
+
+
+def buildah(t, env):
+    files = ["RUN echo built > /made && cat /made\nRUN [\"sh\", \"-c\", \"id; pwd; echo err >&2\"]\n", "RUN exit 3\n", "RUN [\"nosuch\"]\n"]
+
+    def prepare(name, program):
+        def run(step):
+            path = t.path("build", "Containerfile")
+            with open(path, "w") as f:
+                f.write("FROM localhost/box\n" + step)
+            done = t.run("buildah", "bud", "--isolation", "oci", "--runtime", program, "--network", "none", "-f", path,
+                         "-t", "built", os.path.dirname(path), env=env, timeout=60)
+            # Which blobs were copied is told too, and differs by the time of day.
+            keep = [x for x in done.stdout.splitlines() + done.stderr.splitlines()
+                    if not re.match(rb"Copying|Getting|Writing|Storing|-->|[0-9a-f]{64}", x)]
+            return subprocess.CompletedProcess([], done.returncode, b"\n".join(keep), b"")
+        return run
+    both(t, "buildah", files, prepare)
+
+
+# --- containerd
+
+TASK = [
+    ["run", "--rm", "{rt}", "{img}", "c", "sh", "-c", "echo hi; exit 4"],
+    ["run", "--rm", "{rt}", "{img}", "c", "nosuch"],
+    ["run", "--rm", "{rt}", "--seccomp", "{img}", "c", "grep", "Seccomp:", "/proc/self/status"],
+    ["run", "--detach", "{rt}", "{img}", "d", "sleep", "100"],
+    ["task", "exec", "--exec-id", "e1", "d", "sh", "-c", "echo in; exit 6"],
+    ["task", "exec", "--exec-id", "e2", "d", "nosuch"],
+    ["task", "pause", "d"],
+    ["task", "ls"],
+    ["task", "resume", "d"],
+    ["task", "kill", "--signal", "KILL", "d"],
+    ["task", "rm", "--force", "d"],
+    ["container", "rm", "d"],
+]
+
+
+def containerd(t):
+    folder = t.path("containerd", "x")[:-2]
+    socket = folder + "/s"
+    with open(folder + "/config.toml", "w") as f:
+        f.write('version = 2\nroot = "{0}/root"\nstate = "{0}/state"\ndisabled_plugins = ["io.containerd.grpc.v1.cri"]\n'
+                '[grpc]\naddress = "{1}"\n[plugins."io.containerd.internal.v1.opt"]\npath = "{0}/opt"\n'.format(folder, socket))
+    layout = t.path("box-layout")
+    t.imageadm("convert", "--quiet", "dir:" + tree(t), "oci:%s:latest" % layout, *("--compress", "gzip"))
+    archive = t.path("box.tar")
+    t.must("tar", "-C", layout, "-cf", archive, ".")
+    with open(folder + "/log", "wb") as log:
+        daemon = subprocess.Popen(["containerd", "-c", folder + "/config.toml"], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    try:
+        ctr = ("ctr", "--address", socket)
+        for _ in range(100):
+            if t.run(*ctr, "version").returncode == 0:
+                break
+            time.sleep(0.1)
+        t.must(*ctr, "images", "import", "--base-name", "localhost/box", "--snapshotter", "native", archive)
+        image = t.must(*ctr, "images", "ls", "-q").decode().split()[0]
+
+        def prepare(_, program):
+            def run(step):
+                args = []
+                for word in step:
+                    if word == "{rt}":
+                        args += ["--runc-binary", program, "--snapshotter", "native", "--cgroup", "/aurora-ctr"]
+                    else:
+                        args.append(image if word == "{img}" else word)
+                done = t.run(*ctr, *args, timeout=60)
+                text = re.sub(rb"\b\d{3,}\b", b"N", done.stdout + re.sub(rb'time="[^"]*"', b"", done.stderr))
+                return subprocess.CompletedProcess([], done.returncode, re.sub(rb" +", b" ", text), b"")
+            return run
+        both(t, "ctr", TASK, prepare)
+    finally:
+        daemon.terminate()
+        daemon.wait(30)
+
+
+# --- by hand
+
+def bundle(t, name, change=None):
+    """A bundle as `imageadm unpack` makes it, with changes."""
+    place = t.path("bundles", name)
+    if not os.path.exists(place):
+        os.mkdir(place)
+        t.must(runz(t), "spec", "--bundle", place)
+        shutil.copytree(tree(t), place + "/rootfs", symlinks=True)
+    config = json.load(open(place + "/config.json"))
+    config["process"].update(terminal=False, args=["sh", "-c", LOOP])
+    config["root"] = {"path": "rootfs"}
+    if change:
+        change(config)
+    with open(place + "/config.json", "w") as f:
+        json.dump(config, f)
+    return place
+
+
+LIFE = [
+    ["state", "a"], ["start", "a"], ["kill", "a"], ["delete", "a"], ["ps", "a"], ["exec", "a", "true"], ["pause", "a"],
+    ["resume", "a"], ["update", "a"], ["events", "a"], ["delete", "--force", "a"], ["delete", "-f", "a"],
+    ["create", "--bundle", "/nonexistent", "a"],
+    ["create", "--bundle", "{b}", "a"], ["create", "--bundle", "{b}", "a"], ["resume", "a"], ["start", "a"], ["start", "a"],
+    ["delete", "a"], ["exec", "a", "sh", "-c", "echo $A-$0; exit 3"], ["exec", "-e", "A=1", "a", "sh", "-c", "echo $A"],
+    ["exec", "a", "nosuch"], ["exec", "a", "/plain"], ["exec", "--cwd", "/nodir", "a", "pwd"], ["exec", "--cwd", "/tmp", "a", "pwd"],
+    ["exec", "-u", "7:9", "-g", "5", "a", "sh", "-c", "id; echo $HOME"],
+    ["exec", "--cap", "CAP_SYS_NICE", "a", "grep", "Cap", "/proc/self/status"],
+    ["exec", "a", "sh", "-c", "kill -TERM $$"], ["pause", "a"], ["exec", "a", "true"], ["pause", "a"], ["delete", "a"],
+    ["resume", "a"], ["resume", "a"], ["kill", "a", "NOSUCH"], ["kill", "a", "0"], ["kill", "a", "SIGTERM"], ["WAIT"],
+    ["kill", "a"], ["kill", "--all", "a", "9"], ["exec", "a", "true"], ["start", "a"], ["delete", "a"], ["delete", "a"],
+    ["create", "--bundle", "{b}", "b"], ["delete", "b"],
+    ["run", "--bundle", "{b}", "--detach", "c"], ["kill", "c", "10"], ["WAIT"], ["delete", "c"],
+]
+
+
+def life(t):
+    """All commands in all states."""
+    place = bundle(t, "life")
+
+    def prepare(name, program):
+        root = t.path("root-" + name)
+
+        def run(step):
+            if step == ["WAIT"]:
+                for _ in range(200):
+                    states = json.loads(t.must(program, "--root", root, "list", "-f", "json") or b"[]") or []
+                    if all(s["status"] == "stopped" for s in states):
+                        break
+                    time.sleep(0.02)
+                return subprocess.CompletedProcess([], 0, b"", b"")
+            args = [x.replace("{b}", place) for x in step]
+            # What a container writes to must not be a pipe that is read to its end.
+            with open(t.path("out"), "w+b") as out:
+                done = t.run(program, "--root", root, *args, stdout=out, stderr=subprocess.STDOUT, timeout=60)
+                out.seek(0)
+                return subprocess.CompletedProcess([], done.returncode, out.read(), b"")
+        return run
+    both(t, "by hand", LIFE, prepare)
+    t.check("by hand: no state left", not os.listdir(t.path("root-runz")), os.listdir(t.path("root-runz")))
+
+    program, root = runz(t), t.path("root-more")
+
+    def call(*args, **kw):
+        with open(t.path("out"), "w+b") as out:
+            done = t.run(program, "--root", root, *args, stdout=out, stderr=subprocess.STDOUT, timeout=60, **kw)
+            out.seek(0)
+            return done.returncode, out.read().decode("utf-8", "replace")
+    # The members of `state`, the pid file, the log.
+    pid_file, log = t.path("pid"), t.path("log")
+    t.check("create", call("create", "--bundle", place, "--pid-file", pid_file, "x")[0] == 0)
+    state = json.loads(call("state", "x")[1])
+    t.check("state", (state["id"], state["status"], state["bundle"], state["rootfs"], state["owner"]) ==
+            ("x", "created", place, place + "/rootfs", "root") and state["pid"] == int(open(pid_file).read()), state)
+    call("start", "x")
+    table = call("list")[1].splitlines()
+    t.check("list", table[0].split() == ["ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"] and "running" in table[1], table)
+    pids = json.loads(call("ps", "--format", "json", "x")[1])
+    t.check("ps", state["pid"] in pids, pids)
+    stats = json.loads(call("events", "--stats", "x")[1])
+    t.check("events", stats["id"] == "x" and stats["data"]["pids"]["current"] >= 1, stats)
+    t.check("update", call("update", "--pids-limit", "33", "x")[0] == 0 and
+            json.loads(call("events", "--stats", "x")[1])["data"]["pids"]["limit"] == 33)
+    t.check("update: from standard input", call("update", "--resources", "-", "x", input=b'{"pids":{"limit":44}}', stdin=None)[0] == 0
+            and json.loads(call("events", "--stats", "x")[1])["data"]["pids"]["limit"] == 44)
+    t.check("delete: running", call("delete", "--force", "x")[0] == 0 and not os.path.exists("/proc/%d/cwd" % state["pid"]))
+    call("--log", log, "--log-format", "json", "start", "x")
+    lines = [json.loads(line) for line in open(log)]
+    t.check("log", [(x["level"], x["msg"]) for x in lines] == [("error", "container does not exist")], lines)
+    call("--log=" + log + ".2", "--log-format=json", "create", "--nonsense")
+    t.check("log: wrong arguments", "--nonsense" in json.loads(open(log + ".2").read())["msg"])
+
+
+def bad_bundles(t):
+    """Each has one clear error, and leaves nothing."""
+    def put(pointer, value):
+        def change(config):
+            at, keys = config, pointer.split("/")
+            for key in keys[:-1]:
+                at = at[int(key)] if isinstance(at, list) else at[key]
+            at[keys[-1]] = value
+        return change
+    cases = [
+        ("root", put("root/path", "nowhere"), "root.path: "),
+        ("version", put("ociVersion", "2.0.0"), "ociVersion: only 1.x is known"),
+        ("args", put("process/args", []), "process.args: must not be empty"),
+        ("cwd", put("process/cwd", "relative"), "process.cwd: must be an absolute path"),
+        ("user", put("process/user", {"uid": -1, "gid": 0}), "config.json: "),
+        ("unmapped", lambda c: c["linux"].update(namespaces=c["linux"]["namespaces"] + [{"type": "user"}],
+                                                 uidMappings=[{"containerID": 0, "hostID": 1000, "size": 1}],
+                                                 gidMappings=[{"containerID": 0, "hostID": 1000, "size": 1}],
+                                                 ) or c["process"]["user"].update(uid=77), ""),
+        ("mount-source", lambda c: c["mounts"].append({"destination": "/m", "type": "bind", "source": "/nonexistent/m",
+                                                       "options": ["bind"]}), "/nonexistent/m"),
+        ("mount-type", lambda c: c["mounts"].append({"destination": "/m", "type": "nosuchfs", "source": "none"}), "nosuchfs"),
+        ("namespace", put("linux/namespaces", [{"type": "pid"}]), "linux.namespaces: one of type mount is required"),
+        ("namespace-path", lambda c: c["linux"]["namespaces"].append({"type": "time", "path": "/nonexistent/ns"}), ""),
+        ("sysctl", put("linux/sysctl", {"kernel.nosuch": "1"}), "kernel.nosuch"),
+        ("rlimit", put("process/rlimits", [{"type": "RLIMIT_CORE", "hard": 1, "soft": 2}]), "soft is above hard"),
+        ("seccomp", put("linux/seccomp", {"defaultAction": "SCMP_ACT_NOTIFY"}), "linux.seccomp"),
+        ("selinux", put("process/selinuxLabel", "system_u:x"), "process.selinuxLabel"),
+        ("hook", put("hooks", {"createRuntime": [{"path": "/bin/sh", "args": ["sh", "-c", "echo why >&2; exit 3"]}]}), "exit status 3, stderr: why"),
+        ("hook-inside", put("hooks", {"createContainer": [{"path": "/nonexistent/h"}]}), "createContainer hook #0: /nonexistent/h"),
+        ("no-json", None, "config.json"),
+    ]
+    root = t.path("root-bad")
+    for name, change, want in cases:
+        place = bundle(t, "bad", None if change is None else change)
+        if change is None:
+            with open(place + "/config.json", "w") as f:
+                f.write("{")
+        done = t.run(runz(t), "--root", root, "create", "--bundle", place, "bad-" + name, timeout=60)
+        said = done.stderr.decode("utf-8", "replace")
+        t.check("bad bundle: " + name, done.returncode == 1 and want in said and said.count("error:") == 1, said)
+        left = (os.listdir(root) if os.path.isdir(root) else []) + groups("bad-" + name)
+        t.check("bad bundle: %s: nothing left" % name, not left, left)
+        shutil.rmtree(place)
+    good = bundle(t, "bad", lambda c: c.update(unheardOf={"a": 1}) or c["process"].update(args=["echo", "fine"]))
+    done = t.run(runz(t), "--root", root, "run", "--bundle", good, "good")
+    t.check("unknown members are ignored", (done.returncode, done.stdout) == (0, b"fine\n"), done.stderr)
+
+
+def groups(name):
+    """Control groups of this name."""
+    return [path for path, dirs, _ in os.walk("/sys/fs/cgroup") if os.path.basename(path) == name]
+
+
+def end_to_end(t):
+    """An image: converted, unpacked, run; and by its name."""
+    layout = t.image("small")
+    copy, place = t.path("copy"), t.path("small-bundle")
+    t.imageadm("convert", "--quiet", "oci:%s:latest" % layout, "oci:%s:x" % copy)
+    t.imageadm("unpack", "--quiet", "--bundle", "oci:%s:x" % copy, place)
+    config = json.load(open(place + "/config.json"))
+    for args, want in ((["sh", "-c", "echo from-image; exit 12"], (12, b"from-image\n")), (["cat", "/etc/nosuch"], (1, b""))):
+        config["process"]["args"] = args
+        with open(place + "/config.json", "w") as f:
+            json.dump(config, f)
+        theirs = t.run("runc", "run", "--bundle", place, "aurora-small")
+        ours = t.run(runz(t), "run", "--bundle", place, "aurora-small")
+        t.check("end to end: %s" % args, (ours.returncode, ours.stdout) == want == (theirs.returncode, theirs.stdout),
+                "%d %r %r" % (ours.returncode, ours.stdout, ours.stderr))
+    store = t.path("image-store")
+    t.imageadm("convert", "--quiet", "--store", store, "oci:%s:x" % copy, "small:1")
+    packed = t.path("packed")
+    t.imageadm("pack", "--quiet", "--store", store, "--base", "small:1", "--cmd", '["sh", "-c", "echo by-name; exit 13"]',
+               place + "/rootfs", "oci:%s:x" % packed)
+    root = t.path("root-image")
+    done = t.run(runz(t), "--root", root, "run", "--image", "oci:%s:x" % packed, "by-name")
+    t.check("run --image", (done.returncode, done.stdout) == (13, b"by-name\n"), done.stderr)
+    t.check("run --image: nothing left", os.listdir(root) == [], os.listdir(root))
+    done = t.run(runz(t), "--root", root, "run", "--image", "nosuch:1", "--store", store, "by-name")
+    t.check("run --image: none", done.returncode == 1 and b"nosuch:1" in done.stderr and os.listdir(root) == [], done.stderr)
+
+
+def run(t):
+    for program in (RUNC, "podman", "buildah", "containerd"):
+        if not shutil.which(program):
+            raise Failure("missing: %s" % program)
+    for part in (life, bad_bundles, end_to_end, containerd, podman):
+        begun = time.monotonic()
+        t.guard(part)
+        print("note: %s: %.0f s" % (part.__name__, time.monotonic() - begun), flush=True)
+        sys.stdout.flush()
