@@ -7,7 +7,7 @@ use std::process::Command;
 use aurora_convert::names::ImageName;
 use aurora_convert::ops::UnpackOptions;
 use aurora_convert::{Cancel, Ctx, Error as ImageError, ErrorKind, NoProgress, Options};
-use aurora_runtime::{Error, Id, ImageRequest, Runtime, unpack_image};
+use aurora_runtime::{Error, Id, ImageRequest, Runtime, backend, unpack_image};
 
 use super::args::UnpackImage;
 use crate::registry;
@@ -22,8 +22,7 @@ pub(super) fn bundle(
 ) -> Result<PathBuf, Error> {
     let target = runtime.place_for_image(id)?;
     let failed = |source| Error::Io { what: "unpacking".to_owned(), source };
-    let program = std::env::current_exe().map_err(failed)?;
-    let mut command = Command::new(program);
+    let mut command = Command::new(backend::own_program());
     command.arg("unpack-image");
     if let Some(store) = store {
         command.arg("--store").arg(store);

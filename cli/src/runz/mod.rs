@@ -44,7 +44,7 @@ pub fn runz() -> ExitCode {
             return code.into();
         }
     };
-    match run(&cli, &log) {
+    match run(&cli, &args, &log) {
         Ok(code) => u8::try_from(code).unwrap_or(FAILED).into(),
         Err(e) => {
             let text = match &cli.command {
@@ -60,7 +60,7 @@ pub fn runz() -> ExitCode {
     }
 }
 
-fn run(cli: &Cli, log: &Log) -> Result<i32, Error> {
+fn run(cli: &Cli, args: &[OsString], log: &Log) -> Result<i32, Error> {
     // What needs no container and no backend.
     match &cli.command {
         Command::Spec(args) => return commands::spec(args),
@@ -70,6 +70,9 @@ fn run(cli: &Cli, log: &Log) -> Result<i32, Error> {
         Command::Man(args) => return commands::man(args),
         Command::UnpackImage(args) => return image::unpack(args),
         _ => {}
+    }
+    if matches!(cli.command, Command::Create(_) | Command::Run(_) | Command::Exec(_)) {
+        backend::shield(args)?;
     }
     let root = cli.root.clone().unwrap_or_else(default_root);
     let warned = log.clone();

@@ -4,6 +4,7 @@
 pub mod linux;
 pub mod record;
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::{LinuxResources, Process};
@@ -114,7 +115,7 @@ impl Host {
     pub fn of_this_process() -> Self {
         let host = Self {
             uid: rustix::process::geteuid().as_raw(),
-            program: std::env::current_exe().unwrap_or_default(),
+            program: own_program(),
             arch: std::env::consts::ARCH,
             ..Self::default()
         };
@@ -172,6 +173,27 @@ pub enum Observed {
     Paused,
     /// The first process has ended; others may be there.
     Ended,
+}
+
+/// The file of this program.
+pub fn own_program() -> PathBuf {
+    #[cfg(target_os = "linux")]
+    return linux::shield::program();
+    #[cfg(not(target_os = "linux"))]
+    std::env::current_exe().unwrap_or_default()
+}
+
+/// Before a command that enters containers: out of their reach, if that takes anything. May run this program anew, with
+/// these arguments.
+pub fn shield(args: &[OsString]) -> Result<()> {
+    #[cfg(target_os = "linux")]
+    return linux::shield::enter(args);
+    #[cfg(not(target_os = "linux"))]
+    {
+        // A zone's processes have no way to this one's files.
+        let _ = args;
+        Ok(())
+    }
 }
 
 /// The backend of this operating system.

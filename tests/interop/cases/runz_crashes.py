@@ -40,7 +40,9 @@ def processes(program):
         try:
             with open("/proc/%s/cmdline" % pid, "rb") as f:
                 args = f.read()
-            if SLEEP.encode() in args or os.readlink("/proc/%s/exe" % pid) == program:
+            name = open("/proc/%s/comm" % pid).read()
+            # Parts of libcontainer name themselves.
+            if SLEEP.encode() in args or program.encode() in args or name.startswith("youki:"):
                 with open("/proc/%s/stat" % pid) as f:
                     if f.read().rsplit(") ", 1)[1][0] != "Z":
                         found.append("%s %s" % (pid, args.replace(b"\0", b" ").decode("utf-8", "replace")))

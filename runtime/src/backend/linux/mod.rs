@@ -13,6 +13,7 @@ mod plan;
 mod proc;
 mod program;
 mod seccomp;
+pub(crate) mod shield;
 mod stats;
 mod sys;
 
@@ -140,7 +141,7 @@ impl Backend for Linux {
         if Group::of(at).is_frozen() {
             return Ok(Observed::Paused);
         }
-        let waits = at.record.phase != Phase::Started || proc::runs_this_program(process.pid);
+        let waits = at.record.phase != Phase::Started || proc::is_not_started(process.pid);
         Ok(if waits { Observed::Waiting } else { Observed::Running })
     }
 

@@ -120,6 +120,13 @@ pub(super) fn insert_hooks(config: &mut Value, hooks: &dyn Hooks, program: &Path
 
 /// Refuses what would not be honoured.
 fn check(spec: &Spec, request: &Request<'_>) -> Result<()> {
+    if request.host.uid != 0 && !request.host.unified {
+        // libcontainer has no way around the group there, and nobody but root may make one.
+        return Err(Error::Usage(
+            "without root, control groups of the second version are needed, and this host has the first"
+                .to_owned(),
+        ));
+    }
     let Some(linux) = spec.linux() else {
         return Err(Error::config("linux", "missing: this host runs Linux"));
     };
@@ -323,6 +330,14 @@ mod tests {
             let e = planned(config, &CreateOptions::default(), &host).expect_err(pointer).to_string();
             assert!(e.contains(want), "{pointer}: {e}");
         }
+    }
+
+    #[test]
+    fn without_root_the_host_must_be_a_new_one() {
+        let user = |unified| Host { uid: 1000, unified, ..Host::default() };
+        let e = planned(config(), &CreateOptions::default(), &user(false)).unwrap_err().to_string();
+        assert!(e.starts_with("without root, control groups of the second version"), "{e}");
+        planned(config(), &CreateOptions::default(), &user(true)).unwrap();
     }
 
     #[test]

@@ -198,6 +198,12 @@ impl Program {
             env.retain(|line| !line.starts_with("HOME="));
             env.push(format!("HOME={home}"));
         }
+        // Sockets that the caller has opened for the program; libcontainer has kept them (sd_listen_fds(3)).
+        if let Ok(Some(count)) =
+            std::env::var("LISTEN_FDS").map(|text| text.parse::<u16>().ok().filter(|n| *n > 0))
+        {
+            env.extend([format!("LISTEN_FDS={count}"), "LISTEN_PID=1".to_owned()]);
+        }
         env
     }
 }
