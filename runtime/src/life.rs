@@ -41,6 +41,11 @@ impl Runtime {
         self.locked(id, Mode::Shared)
     }
 
+    /// A container that is only signalled, whatever others do with it.
+    pub fn at_once(&self, id: &Id) -> Result<Container<'_>> {
+        self.locked(id, Mode::Unlocked)
+    }
+
     fn locked(&self, id: &Id, mode: Mode) -> Result<Container<'_>> {
         let (dir, record) = StateDir::open(&self.root, id, mode)?;
         Ok(Container { runtime: self, id: id.clone(), dir, record })

@@ -87,7 +87,7 @@ pub(super) fn start(runtime: &Runtime, args: &One) -> Result<i32, Error> {
 }
 
 pub(super) fn exec(runtime: &Runtime, args: &Exec) -> Result<i32, Error> {
-    let container = runtime.look(&args.id)?;
+    let container = runtime.open(&args.id)?;
     let mut options = ExecOptions {
         process: args.process.clone(),
         change: ProcessChange {
@@ -124,7 +124,7 @@ pub(super) fn exec(runtime: &Runtime, args: &Exec) -> Result<i32, Error> {
 }
 
 pub(super) fn kill(runtime: &Runtime, args: &Kill) -> Result<i32, Error> {
-    let container = runtime.open(&args.id)?;
+    let container = runtime.at_once(&args.id)?;
     container.kill(args.signal.parse()?, args.all)?;
     Ok(0)
 }

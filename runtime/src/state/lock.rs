@@ -20,6 +20,8 @@ pub(crate) enum Mode {
     Shared,
     /// Changes something.
     Exclusive,
+    /// Does not wait for whoever works on it: signals must arrive, also when a hook hangs.
+    Unlocked,
 }
 
 /// A file locked until this is dropped or the process ends.
@@ -63,6 +65,7 @@ impl LockFile {
         let operation = match mode {
             Mode::Shared => FlockOperation::NonBlockingLockShared,
             Mode::Exclusive => FlockOperation::NonBlockingLockExclusive,
+            Mode::Unlocked => return Ok(true),
         };
         match fcntl_lock(file, operation) {
             Ok(()) => Ok(true),

@@ -434,6 +434,26 @@ def groups(name):
     return [path for path, dirs, _ in os.walk("/sys/fs/cgroup") if os.path.basename(path) == name]
 
 
+def signals_arrive(t):
+    """A hook that hangs is no reason for a signal to wait; and many that exec at once are all served."""
+    def change(config):
+        config["hooks"] = {"startContainer": [{"path": "/bin/sleep", "args": ["sleep", "600"]}]}
+    place, root, program = bundle(t, "hang", change), t.path("root-hang"), runz(t)
+    t.must(program, "--root", root, "create", "--bundle", place, "h", stdout=subprocess.DEVNULL)
+    start = subprocess.Popen([program, "--root", root, "start", "h"], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    time.sleep(0.3)
+    t.check("kill past a hook", t.run(program, "--root", root, "kill", "h", "KILL").returncode == 0 and start.wait(30) in (0, 1))
+    t.must(program, "--root", root, "delete", "--force", "h")
+    place = bundle(t, "many")
+    t.must(program, "--root", root, "run", "--detach", "--bundle", place, "m", stdout=subprocess.DEVNULL)
+    all_ = [subprocess.Popen([program, "--root", root, "exec", "m", "sh", "-c", "exit %d" % n], stdin=subprocess.DEVNULL) for n in range(12)]
+    t.check("twelve at once", [p.wait(60) for p in all_] == list(range(12)))
+    folder = os.path.join(root, "m", "linux")
+    left = [x for x in os.listdir(folder) + os.listdir(folder + "/container") if "tenant" in x or "process" in x]
+    t.check("exec leaves nothing", not left, left)
+    t.must(program, "--root", root, "delete", "--force", "m")
+
+
 def shielded(t):
     """What is inside before the program is a sealed copy: a container does not reach the runtime's file (CVE-2019-5736)."""
     place, root = bundle(t, "shield"), t.path("root-shield")
@@ -482,7 +502,7 @@ def run(t):
     for program in (RUNC, "podman", "buildah", "containerd"):
         if not shutil.which(program):
             raise Failure("missing: %s" % program)
-    for part in (life, hooks, shielded, bad_bundles, end_to_end, containerd, podman):
+    for part in (life, hooks, signals_arrive, shielded, bad_bundles, end_to_end, containerd, podman):
         begun = time.monotonic()
         t.guard(part)
         print("note: %s: %.0f s" % (part.__name__, time.monotonic() - begun), flush=True)

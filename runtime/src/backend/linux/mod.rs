@@ -218,8 +218,10 @@ fn builder(
     program: Program,
 ) -> std::result::Result<ContainerBuilder, libcontainer::error::LibcontainerError> {
     let preserve = i32::try_from(io.preserve_fds).unwrap_or(i32::MAX);
+    // It is reached by a link from another directory.
+    let console = io.console.as_ref().map(|path| std::path::absolute(path).unwrap_or_else(|_| path.clone()));
     let builder = ContainerBuilder::new(NAME.to_owned(), SyscallType::default()).with_root_path(folder)?;
-    Ok(builder.with_console_socket(io.console.clone()).with_preserved_fds(preserve).with_executor(program))
+    Ok(builder.with_console_socket(console).with_preserved_fds(preserve).with_executor(program))
 }
 
 /// What tmpfs mounts will hide of the image, opened.
@@ -248,7 +250,7 @@ fn remove_traces_of_exec(folder: &Path, process: &Path) {
     let sockets = std::fs::read_dir(folder.join(NAME)).into_iter().flatten().flatten();
     let of_exec = sockets.filter(|entry| entry.file_name().to_string_lossy().starts_with("tenant-"));
     for path in of_exec.map(|entry| entry.path()).chain([process.to_owned()]) {
-        // Another `exec` may be at work: what is in use stays usable without its name, once it is connected.
+        // No other `exec` is at work; what cannot be removed goes with the container.
         let _ = std::fs::remove_file(path);
     }
 }
