@@ -82,6 +82,7 @@ impl Program {
         for (hidden, with_mode) in self.copy_up.iter() {
             hidden.copy(*with_mode).map_err(|text| format!("{IN_INIT}{text}"))?;
         }
+        null_for_writing().map_err(|e| format!("{IN_INIT}/dev/null: {}", plain(&e)))?;
         self.enter_directory()?;
         if self.process.terminal() == Some(true)
             && let Some(size) = self.process.console_size()
@@ -206,6 +207,37 @@ impl Program {
         }
         env
     }
+}
+
+/// libcontainer replaces a host's `/dev/null` among the first three files by the container's, open for reading only: what
+/// the program wrote there would be an error.
+fn null_for_writing() -> io::Result<()> {
+    use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout, stderr, stdin, stdout};
+    let is_null = |fd: std::os::fd::BorrowedFd<'_>| {
+        let found = rustix::fs::fstat(fd);
+        found.is_ok_and(|found| {
+            let kind = rustix::fs::FileType::from_raw_mode(found.st_mode);
+            kind == rustix::fs::FileType::CharacterDevice && found.st_rdev == rustix::fs::makedev(1, 3)
+        })
+    };
+    let files = [is_null(stdin()), is_null(stdout()), is_null(stderr())];
+    if !files.contains(&true) {
+        return Ok(());
+    }
+    let null = File::options().read(true).write(true).open("/dev/null")?;
+    if !is_null(std::os::fd::AsFd::as_fd(&null)) {
+        return Err(io::Error::other("it is another device inside the container"));
+    }
+    if files[0] {
+        dup2_stdin(&null)?;
+    }
+    if files[1] {
+        dup2_stdout(&null)?;
+    }
+    if files[2] {
+        dup2_stderr(&null)?;
+    }
+    Ok(())
 }
 
 /// The last of its variables of that name.
