@@ -9,7 +9,7 @@ use aurora_runtime::{
     features as build_features, spec as plain_spec,
 };
 use clap::CommandFactory;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::args::{
     Cli, Completions, Create, Delete, Exec, Features, Hook, Kill, Making, Man, One, Pause, Resume, Run, Spec,
@@ -171,7 +171,7 @@ pub(super) fn update(runtime: &Runtime, args: &Update) -> Result<i32, Error> {
         ("pids", "limit", args.pids_limit.map(Value::from)),
     ];
     if !resources.is_object() {
-        resources = json!({});
+        return Err(Error::Usage("resources: not an object as linux.resources of a config".to_owned()));
     }
     for (group, member, value) in given {
         if let Some(value) = value {

@@ -12,7 +12,7 @@ use aurora_engine::fs::replace_private_file;
 use serde_json::Value;
 
 use super::Record;
-use super::lock::{LockFile, Mode};
+use super::lock::{LockFile, Mode, PATIENCE};
 use crate::{Error, Id, Result};
 
 const LOCK: &str = "lock";
@@ -88,7 +88,7 @@ impl StateDir {
             return Err(Error::NotExist);
         }
         let lock = LockFile::open(&name, mode).map_err(failed)?;
-        let lock = lock.ok_or_else(|| Error::Busy { id: id.to_string(), seconds: 60 })?;
+        let lock = lock.ok_or_else(|| Error::Busy { id: id.to_string(), seconds: PATIENCE.as_secs() })?;
         // Whoever held it may have removed the directory.
         let (held, there) = (lock.file().metadata().map_err(failed)?, name.metadata().map_err(failed)?);
         if (held.dev(), held.ino()) != (there.dev(), there.ino()) {

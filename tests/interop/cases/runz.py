@@ -80,6 +80,13 @@ def podman_env(t):
                 'runtime_supports_json = ["runc", "runz"]\n[engine.runtimes]\nrunc = ["%s"]\nrunz = ["%s"]\n' % (RUNC, runz(t)))
     with open(t.path("storage.conf"), "w") as f:
         f.write('[storage]\ndriver = "vfs"\ngraphroot = "%s"\nrunroot = "%s"\n' % (t.path("store"), t.path("store-run")))
+    profile = {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [
+        {"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 30},
+        {"names": ["chmod", "fchmodat"], "action": "SCMP_ACT_ERRNO", "args": [{"index": 1, "value": 0o700, "op": "SCMP_CMP_EQ"}]},
+        {"names": ["kill"], "action": "SCMP_ACT_ERRNO", "errnoRet": 3, "args": [{"index": 1, "value": 0, "op": "SCMP_CMP_EQ"}]},
+        {"names": ["sethostname"], "action": "SCMP_ACT_KILL_PROCESS"}]}
+    with open(t.path("seccomp.json"), "w") as f:
+        json.dump(profile, f)
     env = dict(os.environ, CONTAINERS_CONF=t.path("containers.conf"), CONTAINERS_STORAGE_CONF=t.path("storage.conf"))
     archive = t.path("img.tar")
     t.must("tar", "-C", tree(t), "-cf", archive, ".")
@@ -146,6 +153,16 @@ PODMAN = [
     "pod create --name p --network none --infra=false",
     "run --rm --pod p box sh -c 'hostname | grep -c .'",
     "pod rm --force p",
+    # With a container that holds the namespaces, which podman makes of catatonit.
+    "pod create --name q --network none --share ipc,net,uts --infra-name q-infra",
+    "run --rm --pod q box sh -c 'hostname; echo >/dev/shm/of-pod'",
+    "run --rm --pod q box ls /dev/shm",
+    "pod pause q",
+    "pod unpause q",
+    "pod stop --time 1 q",
+    "pod rm --force q",
+    RUN + "--security-opt seccomp={seccomp} box sh -c 'mkdir /x; chmod 700 /tmp; echo $?; kill -0 1; echo $?'",
+    RUN + "--security-opt seccomp={seccomp} box hostname other",
     RUN + "--rootfs {img} echo rootfs",
 ]
 
@@ -155,7 +172,7 @@ def podman(t):
 
     def prepare(name, _):
         def run(step):
-            args = shlex.split(step.replace("{img}", tree(t)))
+            args = shlex.split(step.replace("{img}", tree(t)).replace("{seccomp}", t.path("seccomp.json")))
             return t.run("podman", "--runtime", name, *args, env=env, timeout=60)
         return run
     try:
@@ -296,6 +313,9 @@ LIFE = [
     ["resume", "a"], ["resume", "a"], ["kill", "a", "NOSUCH"], ["kill", "a", "0"], ["kill", "a", "SIGTERM"], ["WAIT"],
     ["kill", "a"], ["kill", "--all", "a", "9"], ["exec", "a", "true"], ["start", "a"], ["delete", "a"], ["delete", "a"],
     ["create", "--bundle", "{b}", "b"], ["delete", "b"],
+    # A process more in one that was not started; one that is held, to the end.
+    ["create", "--bundle", "{b}", "e"], ["exec", "e", "echo", "early"], ["start", "e"], ["pause", "e"], ["kill", "e", "KILL"], ["WAIT"],
+    ["delete", "e"], ["run", "--detach", "--bundle", "{b}", "f"], ["pause", "f"], ["delete", "--force", "f"],
     ["run", "--bundle", "{b}", "--detach", "c"], ["exec", "c", "sh", "-c", READY], ["kill", "c", "10"], ["WAIT"], ["delete", "c"],
 ]
 

@@ -151,6 +151,7 @@ impl Backend for Linux {
         let trace = Trace::begin(&folder)?;
         // It would not add to one that is only created, or held: whether it may was asked before.
         let mut container = load(&folder)?;
+        let before = container.status();
         container.set_status(ContainerStatus::Running).save().map_err(|e| trace.explain(&e))?;
         let path = folder.join(format!("process-{}.json", std::process::id()));
         write(&path, &plan::for_library(process))?;
@@ -164,6 +165,8 @@ impl Backend for Linux {
         let built = builder(&folder, io, program)
             .and_then(|builder| builder.as_tenant().with_detach(true).with_process(Some(&path)).build());
         remove_traces_of_exec(&folder, &path);
+        // `start` asks for it.
+        container.set_status(before).save().map_err(|e| trace.explain(&e))?;
         let pid = built.map_err(|e| trace.explain(&e))?.as_raw();
         // It may have ended by now; whoever waits for it is its parent, so the number is its own still.
         Ok(proc::id(pid).unwrap_or(ProcessId { pid, start: 0 }))
