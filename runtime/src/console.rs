@@ -38,6 +38,7 @@ const BY_SIGNAL: i32 = 128;
 /// Waits for a terminal's other end, if there is to be one, and then for a process.
 pub struct Foreground {
     socket: Option<(ScratchDir, UnixListener)>,
+    signals: Option<Signals>,
 }
 
 impl Foreground {
@@ -50,7 +51,7 @@ impl Foreground {
         };
         let socket =
             if terminal { Some(listen().map_err(|e| Error::io("console socket", e))?) } else { None };
-        Ok(Self { socket })
+        Ok(Self { socket, signals: None })
     }
 
     /// Where the process is to send its terminal.
@@ -58,8 +59,18 @@ impl Foreground {
         self.socket.as_ref().map(|(dir, _)| dir.path().join("console"))
     }
 
+    /// From now on, signals are kept for the process. Not before it was made: it would have this one's handlers until it
+    /// becomes a program.
+    pub fn watch(&mut self) -> Result<()> {
+        self.signals = Some(Signals::watch().map_err(|e| Error::io("watching for signals", e))?);
+        Ok(())
+    }
+
     /// Serves a process, a child of this one, to its end. Its exit status, or 128 and the signal.
-    pub fn wait(self, pid: i32) -> Result<i32> {
+    pub fn wait(mut self, pid: i32) -> Result<i32> {
+        if self.signals.is_none() {
+            self.watch()?;
+        }
         let failed = |e: io::Error| Error::io(format!("waiting for process {pid}"), e);
         let pid = Pid::from_raw(pid).ok_or_else(|| failed(io::ErrorKind::InvalidInput.into()))?;
         let master = match self.socket {
@@ -69,9 +80,9 @@ impl Foreground {
             }
             None => None,
         };
-        let signals = Signals::watch().map_err(failed)?;
+        let signals = self.signals.as_ref().expect("they are watched since the first line");
         let raw = master.as_ref().map(|_| Raw::set()).transpose().map_err(failed)?.flatten();
-        let code = serve(pid, master.as_ref(), &signals).map_err(failed);
+        let code = serve(pid, master.as_ref(), signals).map_err(failed);
         drop(raw);
         code
     }

@@ -83,6 +83,10 @@ impl Runtime {
 
     /// Removes a container that has ended or was never started; with `force` any, and none is as good.
     pub fn delete(&self, id: &Id, force: bool) -> Result<()> {
+        if force && let Ok(container) = self.at_once(id) {
+            // A `start` that waits for a hook holds the lock until the container is gone.
+            container.kill(Signal::KILL, true)?;
+        }
         let container = match self.open(id) {
             Err(Error::NotExist) if force => {
                 self.remove_image(id)?;

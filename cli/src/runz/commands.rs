@@ -68,13 +68,16 @@ fn begin(
 ) -> Result<i32, Error> {
     options.io.detached = args.detach;
     let terminal = !args.detach && options.io.console.is_none() && runtime.wants_terminal(bundle)?;
-    let foreground = Foreground::new(terminal)?;
+    let mut foreground = Foreground::new(terminal)?;
     if terminal {
         options.io.console = foreground.console();
     }
     let mut container = runtime.create(&args.id, bundle, options)?;
     // Before, one of this name would be somebody else's.
     *made = true;
+    if !args.detach {
+        foreground.watch()?;
+    }
     container.start()?;
     let pid = container.pid().expect("a container that was started has a first process");
     drop(container);
