@@ -65,6 +65,7 @@ impl Runtime {
             systemd: options.systemd,
             undo: plan.undo.clone(),
         };
+        self.backend.is_free(&plan)?;
         sweep(&self.root, id)?;
         let dir = StateDir::create(&self.root, id, &record, &bundle.config)?;
         fail::point("state-made");

@@ -29,6 +29,12 @@ pub trait Backend {
     /// what it cannot honour.
     fn plan(&self, request: &Request<'_>) -> Result<Plan>;
 
+    /// Refuses a plan whose undoing would hurt others: what is to be made must not be there already. Called before anything
+    /// is written down.
+    fn is_free(&self, _plan: &Plan) -> Result<()> {
+        Ok(())
+    }
+
     /// Makes the environment, with the program waiting in it. Runs the hooks up to `createContainer` on the way. What it
     /// has made when it fails, it leaves for `destroy`, which is called then.
     fn create(&self, at: &Handle<'_>, plan: &Plan, io: &Io, hooks: &dyn Hooks) -> Result<ProcessId>;

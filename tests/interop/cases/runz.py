@@ -488,6 +488,12 @@ def signals_arrive(t):
     once = bundle(t, "null", lambda c: c["process"].update(args=["sh", "-c", "echo x && exit 4; exit 5"]))
     done = t.run(program, "--root", root, "run", "--bundle", once, "n", stdout=subprocess.DEVNULL)
     t.check("run to /dev/null", done.returncode == 4, done.returncode)
+    # A control group that others live in is theirs.
+    alone = bundle(t, "alone", lambda c: c["linux"].update(cgroupsPath="/runz/m"))
+    done = t.run(program, "--root", root, "create", "--bundle", alone, "other")
+    t.check("one group, one container", done.returncode == 1 and b"container's cgroup is not empty: " in done.stderr, done.stderr)
+    alive = t.must(program, "--root", root, "state", "m")
+    t.check("the first one lives", b'"running"' in alive and not os.path.exists(root + "/other"), alive)
     all_ = [subprocess.Popen([program, "--root", root, "exec", "m", "sh", "-c", "exit %d" % n], stdin=subprocess.DEVNULL) for n in range(12)]
     # Standard output that leads nowhere can be written to.
     null = t.run(program, "--root", root, "exec", "m", "sh", "-c", "echo x && exit 4; exit 5", stdout=subprocess.DEVNULL)

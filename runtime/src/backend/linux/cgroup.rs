@@ -36,8 +36,13 @@ pub(super) struct Group {
 
 impl Group {
     pub(super) fn of(at: &Handle<'_>) -> Self {
-        let path = at.record.undo.iter().find_map(|entry| entry.strip_prefix(UNDO)).unwrap_or_default();
-        Self { path: path.to_owned(), systemd: at.record.systemd, container: super::NAME.to_owned() }
+        Self::in_list(&at.record.undo, at.record.systemd)
+    }
+
+    /// The one that an undo list names.
+    pub(super) fn in_list(undo: &[String], systemd: bool) -> Self {
+        let path = undo.iter().find_map(|entry| entry.strip_prefix(UNDO)).unwrap_or_default();
+        Self { path: path.to_owned(), systemd, container: super::NAME.to_owned() }
     }
 
     /// For messages.

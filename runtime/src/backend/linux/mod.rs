@@ -66,6 +66,16 @@ impl Backend for Linux {
         plan::plan(request)
     }
 
+    fn is_free(&self, plan: &Plan) -> Result<()> {
+        let ours: Ours = plan::read(plan, OURS)?;
+        match Group::in_list(&plan.undo, ours.systemd).pids()?.len() {
+            0 => Ok(()),
+            found => {
+                Err(Error::Program(format!("container's cgroup is not empty: {found} process(es) found")))
+            }
+        }
+    }
+
     fn create(&self, at: &Handle<'_>, plan: &Plan, io: &Io, hooks: &dyn Hooks) -> Result<ProcessId> {
         let folder = at.dir.join(FOLDER);
         let ours: Ours = plan::read(plan, OURS)?;

@@ -29,6 +29,8 @@ pub(super) struct Ours {
     pub(super) seccomp: Option<LinuxSeccomp>,
     /// Whether the root is entered in another way.
     pub(super) no_pivot: bool,
+    /// Whether systemd makes the control group.
+    pub(super) systemd: bool,
     /// What tmpfs mounts begin with.
     #[serde(default)]
     pub(super) copy_up: Vec<CopyUp>,
@@ -57,6 +59,7 @@ pub(super) fn plan(request: &Request<'_>) -> Result<Plan> {
         process: bundle.process().clone(),
         seccomp: linux.seccomp().clone(),
         no_pivot: request.options.no_pivot,
+        systemd: request.options.systemd,
         copy_up: copy_up(&bundle.spec)?,
         program: request.host.program.clone(),
     };
@@ -191,7 +194,9 @@ fn group(spec: &Spec, request: &Request<'_>) -> Result<String> {
             let problem = format!("with --systemd-cgroup it is SLICE:PREFIX:NAME: {path:?}");
             return Err(Error::config("linux.cgroupsPath", problem));
         }
-        Some(path) => path,
+        Some(path) if systemd => path,
+        // From the top of each hierarchy; libcontainer would look for it elsewhere in some.
+        Some(path) => format!("/{}", path.trim_start_matches('/')),
         None if systemd => format!(":runz:{}", request.id),
         None => format!("{GROUPS}/{}", request.id),
     };
@@ -348,7 +353,8 @@ mod tests {
         let host = Host { systemd: true, ..Host::default() };
         assert_eq!(planned(config(), &options, &host).unwrap().undo, ["cgroup :runz:c"]);
         let mut named = config();
-        named["linux"]["cgroupsPath"] = json!("/a");
+        named["linux"]["cgroupsPath"] = json!("a/b");
+        assert_eq!(planned(named.clone(), &CreateOptions::default(), &host).unwrap().undo, ["cgroup /a/b"]);
         assert!(
             planned(named.clone(), &options, &host).unwrap_err().to_string().contains("SLICE:PREFIX:NAME")
         );
