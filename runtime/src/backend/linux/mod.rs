@@ -2,8 +2,8 @@
 //!
 //! libcontainer clones itself without a program in between, changes the working directory for a moment, and wants a
 //! process with one thread; `runz` is one. It is given a config of its own, from which all is taken that it does
-//! otherwise than callers of runc expect: the program and its surroundings ([`program`]), seccomp ([`seccomp`]), hooks
-//! (which it tells a state of its own), and the end of a container ([`cgroup`]), which must also follow a crash.
+//! otherwise than callers of runc expect: the program and its surroundings (`program`), seccomp (`seccomp`), hooks (which
+//! it tells a state of its own), and the end of a container (`cgroup`), which must also follow a crash.
 
 mod cgroup;
 mod copy_up;
