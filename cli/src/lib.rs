@@ -17,6 +17,7 @@ mod pack;
 mod progress;
 mod registry;
 mod run;
+mod runz;
 mod servers;
 mod session;
 mod signals;
@@ -27,3 +28,4 @@ mod validate;
 mod verify;
 
 pub use run::main;
+pub use runz::runz;

@@ -4,7 +4,7 @@
 //! bodies. A [`sink`] writes a lineage in its own form. N readers and M writers, never N × M converters.
 #![forbid(unsafe_code)]
 
-mod bundle;
+pub mod bundle;
 pub mod content;
 mod ctx;
 mod error;

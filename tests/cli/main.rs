@@ -26,6 +26,7 @@ mod pack;
 mod pipes;
 mod registry;
 mod run;
+mod runz;
 mod servers;
 mod signals;
 mod store;

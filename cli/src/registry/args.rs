@@ -10,7 +10,7 @@ use clap::Args;
 use crate::args::{NAMES, image_name};
 
 /// How registries are talked to.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Registries")]
 pub(crate) struct Registries {
     /// Take any certificate, and plain HTTP where there is no TLS

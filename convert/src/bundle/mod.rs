@@ -3,13 +3,16 @@
 mod process;
 mod user;
 
+use std::path::PathBuf;
+
+use aurora_formats::model::Metadata;
 use oci_spec::runtime::Spec;
 use serde_json::{Map, Value, json};
 
 use crate::image::time::to_rfc3339;
 use crate::image::{Image, Platform};
 use crate::tree::Tree;
-use crate::{Ctx, Loss, LossKind, Result};
+use crate::{Cancel, Ctx, Loss, LossKind, NoProgress, Options, Result};
 
 /// The folder of the root file system beside it.
 pub(crate) const ROOTFS: &str = "rootfs";
@@ -38,7 +41,7 @@ const CAPABILITIES: [&str; 14] = [
 
 /// Who runs the bundle: root, or a user who is root inside and nobody else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Runner {
+pub enum Runner {
     /// Root.
     Root,
     /// This user and group.
@@ -75,6 +78,17 @@ pub(crate) fn config(image: &Image, tree: &Tree, runner: Runner, ctx: &Ctx<'_>) 
     let mut bytes = serde_json::to_vec_pretty(&sorted(&spec)).expect("values have a JSON form");
     bytes.push(b'\n');
     Ok(bytes)
+}
+
+/// The document of an image that says nothing: a shell.
+pub fn plain(runner: Runner) -> Value {
+    // Nothing of it is a file or takes long.
+    let cancel = Cancel::default();
+    let ctx = Ctx::new(Options::new(PathBuf::new()), &NoProgress, &cancel);
+    let linux = Image::default();
+    let bytes = config(&linux, &Tree::new(Metadata::default()), runner, &ctx);
+    let bytes = bytes.expect("an image without a user needs no file that names users");
+    serde_json::from_slice(&bytes).expect("it was made of a value")
 }
 
 /// Keys in order, whatever the map keeps.
@@ -168,8 +182,6 @@ fn lose(ctx: &Ctx<'_>, detail: String) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Cancel, NoProgress, Options};
-    use aurora_formats::model::Metadata;
 
     fn made(image: &Image, runner: Runner) -> Value {
         let cancel = Cancel::default();

@@ -1,0 +1,5 @@
+//! `runz`: runs bundles, as an OCI runtime.
+
+fn main() -> std::process::ExitCode {
+    aurora_cli::runz()
+}

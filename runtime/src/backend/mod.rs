@@ -1,0 +1,229 @@
+//! What is special about an operating system: the life of a container and nothing more.
+
+#[cfg(target_os = "linux")]
+pub mod linux;
+pub mod record;
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use oci_spec::runtime::{LinuxResources, Process};
+use serde_json::Value;
+
+use crate::bundle::Bundle;
+use crate::create::CreateOptions;
+use crate::hooks::HookCall;
+use crate::state::{Phase, ProcessId, Record};
+use crate::{Error, HookKind, Id, Result, Signal};
+
+/// A container's life on one operating system.
+///
+/// Callers hold the container's lock, have checked what may happen in its state, and keep the record. An implementation
+/// may be called after any other call was killed: `destroy` undoes whatever the record's undo list names, and what it
+/// finds gone is no error.
+pub trait Backend {
+    /// Its name, in records and messages.
+    fn name(&self) -> &'static str;
+
+    /// From a config to what will be done. A pure function: all that it knows of the host is in the request. Refuses
+    /// what it cannot honour.
+    fn plan(&self, request: &Request<'_>) -> Result<Plan>;
+
+    /// Refuses a plan whose undoing would hurt others: what is to be made must not be there already. Called before anything
+    /// is written down.
+    fn is_free(&self, _plan: &Plan) -> Result<()> {
+        Ok(())
+    }
+
+    /// Makes the environment, with the program waiting in it. Runs the hooks up to `createContainer` on the way. What it
+    /// has made when it fails, it leaves for `destroy`, which is called then.
+    fn create(&self, at: &Handle<'_>, plan: &Plan, io: &Io, hooks: &dyn Hooks) -> Result<ProcessId>;
+
+    /// Lets the program run, and returns when it does.
+    fn start(&self, at: &Handle<'_>) -> Result<()>;
+
+    /// Sends a signal to the first process, or to all.
+    fn signal(&self, at: &Handle<'_>, signal: Signal, all: bool) -> Result<()>;
+
+    /// What is, now.
+    fn observe(&self, at: &Handle<'_>) -> Result<Observed>;
+
+    /// Runs one process more. It is a child of the caller.
+    fn exec(&self, at: &Handle<'_>, process: &Process, io: &Io) -> Result<ProcessId>;
+
+    /// Undoes all, whatever state it is in.
+    fn destroy(&self, at: &Handle<'_>) -> Result<()>;
+
+    /// Holds all processes.
+    fn pause(&self, _at: &Handle<'_>) -> Result<()> {
+        Err(Error::Unsupported { backend: self.name(), what: "pause" })
+    }
+
+    /// Lets them go on.
+    fn resume(&self, _at: &Handle<'_>) -> Result<()> {
+        Err(Error::Unsupported { backend: self.name(), what: "resume" })
+    }
+
+    /// The processes, by their numbers on the host.
+    fn processes(&self, _at: &Handle<'_>) -> Result<Vec<i32>> {
+        Err(Error::Unsupported { backend: self.name(), what: "ps" })
+    }
+
+    /// What they use, in the members that `events --stats` prints.
+    fn stats(&self, _at: &Handle<'_>) -> Result<Value> {
+        Err(Error::Unsupported { backend: self.name(), what: "events" })
+    }
+
+    /// Other limits, from now on.
+    fn update(&self, _at: &Handle<'_>, _resources: &LinuxResources) -> Result<()> {
+        Err(Error::Unsupported { backend: self.name(), what: "update" })
+    }
+}
+
+/// Runs the hooks that belong into the middle of `create`.
+pub trait Hooks {
+    /// Those of a kind, with what they are to be told.
+    fn call(&self, kind: HookKind, process: Option<ProcessId>) -> HookCall;
+}
+
+/// What a plan is made from.
+#[derive(Debug, Clone, Copy)]
+pub struct Request<'a> {
+    /// The container.
+    pub id: &'a Id,
+    /// What it is made of.
+    pub bundle: &'a Bundle,
+    /// How.
+    pub options: &'a CreateOptions,
+    /// On what.
+    pub host: &'a Host,
+}
+
+/// What plans depend on of a host.
+#[derive(Debug, Clone, Default)]
+pub struct Host {
+    /// Who calls.
+    pub uid: u32,
+    /// This program, which hooks are run through.
+    pub program: PathBuf,
+    /// Whether limits may be raised and the out-of-memory score lowered (on Linux CAP_SYS_RESOURCE).
+    pub may_raise: bool,
+    /// Whether systemd manages control groups here.
+    pub systemd: bool,
+    /// Whether control groups are of the second version alone.
+    pub unified: bool,
+    /// The instruction set, as Rust has it.
+    pub arch: &'static str,
+}
+
+impl Host {
+    /// This one.
+    pub fn of_this_process() -> Self {
+        let host = Self {
+            uid: rustix::process::geteuid().as_raw(),
+            program: own_program(),
+            arch: std::env::consts::ARCH,
+            ..Self::default()
+        };
+        #[cfg(target_os = "linux")]
+        let host = linux::facts(host);
+        host
+    }
+}
+
+/// What `create` will do: made without touching anything, so that it can be shown and tested.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// What must be undone in the end, in the order in which it is done.
+    pub undo: Vec<String>,
+    /// Files that the backend wants in the container's directory.
+    pub files: Vec<(String, Vec<u8>)>,
+    /// What is done, for people.
+    pub steps: Vec<String>,
+    /// What of the config is not followed, and does no harm.
+    pub notes: Vec<String>,
+}
+
+/// A container that exists.
+#[derive(Debug, Clone, Copy)]
+pub struct Handle<'a> {
+    /// Its name.
+    pub id: &'a Id,
+    /// Its directory.
+    pub dir: &'a Path,
+    /// What is known of it.
+    pub record: &'a Record,
+}
+
+/// Where a process reads and writes: what this process has, or a terminal whose other end is sent to a socket.
+#[derive(Debug, Clone, Default)]
+pub struct Io {
+    /// The socket.
+    pub console: Option<PathBuf>,
+    /// Open files beyond the first three that it gets.
+    pub preserve_fds: u32,
+    /// The process is not waited for by this one.
+    pub detached: bool,
+}
+
+/// What a container's processes do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Observed {
+    /// Nothing is there.
+    Absent,
+    /// The first process waits for `start`.
+    Waiting,
+    /// It runs.
+    Running,
+    /// All are held.
+    Paused,
+    /// The first process has ended; others may be there.
+    Ended,
+}
+
+/// The file of this program.
+pub fn own_program() -> PathBuf {
+    #[cfg(target_os = "linux")]
+    return linux::shield::program();
+    #[cfg(not(target_os = "linux"))]
+    std::env::current_exe().unwrap_or_default()
+}
+
+/// Before a command that enters containers: out of their reach, if that takes anything. May run this program anew, with
+/// these arguments.
+pub fn shield(args: &[OsString]) -> Result<()> {
+    #[cfg(target_os = "linux")]
+    return linux::shield::enter(args);
+    #[cfg(not(target_os = "linux"))]
+    {
+        // A zone's processes have no way to this one's files.
+        let _ = args;
+        Ok(())
+    }
+}
+
+/// The backend of this operating system.
+pub fn of_this_host() -> Result<Box<dyn Backend>> {
+    #[cfg(target_os = "linux")]
+    return Ok(Box::new(linux::Linux));
+    #[cfg(not(target_os = "linux"))]
+    Err(Error::NoBackend { os: std::env::consts::OS, missing: MISSING })
+}
+
+/// What would have to be there.
+#[cfg(not(target_os = "linux"))]
+const MISSING: &str =
+    "the zones backend (zonecfg, zoneadm and a monitor for each container) is not part of this build";
+
+/// What a container does, of what was meant and what is.
+pub(crate) fn status(phase: Phase, observed: Observed) -> crate::state::Status {
+    use crate::state::Status;
+    match (phase, observed) {
+        (_, Observed::Absent | Observed::Ended) => Status::Stopped,
+        // Whoever was making it is gone, or the lock would not be ours.
+        (Phase::Creating, _) => Status::Stopped,
+        (_, Observed::Paused) => Status::Paused,
+        (Phase::Created, _) | (Phase::Started, Observed::Waiting) => Status::Created,
+        (Phase::Started, Observed::Running) => Status::Running,
+    }
+}

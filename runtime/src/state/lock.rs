@@ -1,0 +1,77 @@
+//! One command at a time works on a container.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rustix::fs::{FlockOperation, fcntl_lock};
+use rustix::io::Errno;
+
+/// How long another command may take, hooks included, before its caller is told.
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+/// Between two looks.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// Whether others may look at the same time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// Changes nothing.
+    Shared,
+    /// Changes something.
+    Exclusive,
+    /// Does not wait for whoever works on it: signals must arrive, also when a hook hangs.
+    Unlocked,
+}
+
+/// A file locked until this is dropped or the process ends.
+///
+/// The lock belongs to the process and not to the open file: the container's first process is a copy of this one until
+/// it becomes the program, and must not hold what `start` waits for.
+#[derive(Debug)]
+pub(crate) struct LockFile {
+    file: File,
+}
+
+impl LockFile {
+    /// Opens (and makes) the file and waits for it. `None` when others hold it for too long.
+    pub(crate) fn open(path: &Path, mode: Mode) -> io::Result<Option<Self>> {
+        let file = File::options().read(true).write(true).create(true).truncate(false).open(path)?;
+        let begun = Instant::now();
+        loop {
+            if Self::acquire(&file, mode)? {
+                return Ok(Some(Self { file }));
+            }
+            if begun.elapsed() > PATIENCE {
+                return Ok(None);
+            }
+            std::thread::sleep(PAUSE);
+        }
+    }
+
+    /// Whether nobody holds it.
+    pub(crate) fn is_free(path: &Path) -> io::Result<bool> {
+        let file = File::options().read(true).write(true).open(path)?;
+        // Those who look do not disturb one another.
+        Self::acquire(&file, Mode::Shared)
+    }
+
+    /// The open file, to see whether its name still leads to it.
+    pub(crate) fn file(&self) -> &File {
+        &self.file
+    }
+
+    fn acquire(file: &File, mode: Mode) -> io::Result<bool> {
+        let operation = match mode {
+            Mode::Shared => FlockOperation::NonBlockingLockShared,
+            Mode::Exclusive => FlockOperation::NonBlockingLockExclusive,
+            Mode::Unlocked => return Ok(true),
+        };
+        match fcntl_lock(file, operation) {
+            Ok(()) => Ok(true),
+            Err(Errno::AGAIN | Errno::ACCESS) => Ok(false),
+            Err(Errno::INTR) => Ok(false),
+            Err(e) => Err(e.into()),
+        }
+    }
+}
