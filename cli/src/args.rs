@@ -20,6 +20,7 @@ mod settings;
 pub(crate) use owners::Owners;
 pub(crate) use settings::SettingsArgs;
 
+use crate::migrate::args::Migrate;
 use crate::pack::Pack;
 use crate::registry::{Copy, Get, Login, Logout, Push, Registries, Tags};
 use crate::servers::args::{Ancestry, Avail, Channels, Import, Show, SourcesArgs};
@@ -89,6 +90,7 @@ pub(crate) enum Command {
     Gc(store::Gc),
     Fsck(store::Fsck),
     Du(store::Du),
+    Migrate(Migrate),
     Completions(Completions),
     Man(Man),
 }

@@ -21,6 +21,8 @@ pub(crate) enum Purpose {
     Pull,
     /// Writing, too.
     Push,
+    /// Looking which repositories there are.
+    List,
 }
 
 /// A repository that can be talked to, from several threads.
@@ -102,8 +104,11 @@ impl Remote {
     ) -> Result<Self> {
         let options = &ctx.options.registries;
         let name = endpoint.name.clone();
-        let rights = if purpose == Purpose::Push { "pull,push" } else { "pull" };
-        let mut scopes = vec![format!("repository:{}:{rights}", name.repository)];
+        let mut scopes = vec![match purpose {
+            Purpose::Pull => format!("repository:{}:pull", name.repository),
+            Purpose::Push => format!("repository:{}:pull,push", name.repository),
+            Purpose::List => "registry:catalog:*".to_owned(),
+        }];
         scopes.extend(mounted.map(|from| format!("repository:{}:pull", from.repository)));
         let insecure = options.insecure || endpoint.insecure;
         let remote_options = ctx.options.remote.clone();
@@ -153,6 +158,11 @@ impl Remote {
     pub(super) fn url(&self, rest: &str) -> Url {
         let path = format!("/v2/{}/{rest}", self.name.repository);
         self.base.resolve(&path).expect("names are checked, and digests are well-formed")
+    }
+
+    /// A URL of the registry's.
+    pub(super) fn top(&self, rest: &str) -> Url {
+        self.base.resolve(&format!("/v2/{rest}")).expect("a host with a path is a URL")
     }
 
     /// Asks whether the work is to stop.
@@ -278,7 +288,7 @@ impl Remote {
     }
 
     /// There is no such thing.
-    pub(super) fn missing(&self, what: &str) -> Error {
+    pub(crate) fn missing(&self, what: &str) -> Error {
         ErrorKind::NoSuchImage(format!("{what} is not in {}", self.name.path())).into()
     }
 }
