@@ -39,7 +39,8 @@ pub(super) struct Candidate {
 
 impl Candidate {
     fn smartos(from: ImageName, manifest: Manifest, filters: &Filters) -> Result<Self> {
-        let file = manifest.files()?.into_iter().next().unwrap_or_default();
+        // What is wrong with it is told when it is its turn; the others are not to wait for that.
+        let file = manifest.files().ok().and_then(|files| files.into_iter().next()).unwrap_or_default();
         let text = |field: &str| manifest.text(field).ok().flatten().unwrap_or_default();
         let fields = Fields {
             name: text("name"),

@@ -11,7 +11,7 @@ use aurora_formats::smartos::Manifest;
 use super::Planned;
 use crate::image::smartos::MANIFEST;
 use crate::names::{FileName, ImageName};
-use crate::registry::{Purpose, Remote};
+use crate::registry::{Endpoint, Purpose, Remote};
 use crate::source::smartos::Found;
 use crate::store::Refs;
 use crate::{Ctx, Error, Result};
@@ -41,11 +41,13 @@ impl There {
 pub(super) struct Presence<'a> {
     ctx: &'a Ctx<'a>,
     layouts: Mutex<BTreeMap<PathBuf, BTreeMap<String, oci::Descriptor>>>,
+    /// By host.
+    remotes: Mutex<BTreeMap<String, Remote>>,
 }
 
 impl<'a> Presence<'a> {
     pub(super) fn new(ctx: &'a Ctx<'a>) -> Self {
-        Self { ctx, layouts: Mutex::default() }
+        Self { ctx, layouts: Mutex::default(), remotes: Mutex::default() }
     }
 
     /// What is there under this name.
@@ -58,8 +60,7 @@ impl<'a> Presence<'a> {
             ImageName::Docker { name } => {
                 let endpoints = Remote::endpoints(name, Purpose::Push, self.ctx)?;
                 let endpoint = endpoints.last().expect("a registry is asked for at its own place at least");
-                let remote = Remote::open(endpoint, Purpose::Pull, None, self.ctx)?;
-                let found = remote.manifest(&name.reference())?;
+                let found = self.remote(endpoint)?.manifest(&name.reference())?;
                 Ok(found.map(|(descriptor, bytes)| of_document(&descriptor.digest, &bytes)))
             }
             ImageName::Oci { dir, reference } => {
@@ -99,6 +100,21 @@ impl<'a> Presence<'a> {
             }
             _ => Ok(None),
         }
+    }
+
+    /// A repository. The connections are those to the first one of its registry.
+    fn remote(&self, endpoint: &Endpoint) -> Result<Remote> {
+        let mut remotes = self.remotes.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = remotes.get(&endpoint.name.host)
+            && let Some(remote) = known.beside(endpoint, self.ctx)?
+        {
+            return Ok(remote);
+        }
+        let remote = Remote::open(endpoint, Purpose::Pull, None, self.ctx)?;
+        if let Some(kept) = remote.beside(endpoint, self.ctx)? {
+            remotes.insert(endpoint.name.host.clone(), kept);
+        }
+        Ok(remote)
     }
 
     fn listed(&self, dir: &Path, reference: &str) -> Result<Option<oci::Descriptor>> {

@@ -137,7 +137,7 @@ impl<'a> Names<'a> {
         let image_type = candidate.manifest.as_ref().and_then(|manifest| manifest.image_type().ok());
         let how = how(self.target, &candidate, image_type);
         expect.extend(expectations(self.target, &candidate, how, image_type));
-        let file = candidate.manifest.as_ref().map(|manifest| manifest.files()).transpose()?;
+        let file = candidate.manifest.as_ref().and_then(|manifest| manifest.files().ok());
         let origin = candidate.origin()?.map(|origin| origin.to_string());
         let origin = origin.filter(|_| candidate.lost_origin.is_none());
         let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
@@ -167,11 +167,11 @@ impl<'a> Names<'a> {
 }
 
 fn how(target: &Target, candidate: &Candidate, image_type: Option<ImageType>) -> How {
-    match (target, image_type) {
-        (Target::Registry(_) | Target::Layout(_), Some(ImageType::Zvol)) => How::Artifact,
-        (Target::Registry(_) | Target::Layout(_), Some(_)) => How::Layers,
-        (Target::Folder(_), Some(_)) => How::Files,
-        (Target::Registry(_) | Target::Layout(_), None) if candidate.from.is_oci() => How::Copy,
+    match (target, candidate.manifest.is_some()) {
+        (_, true) if target.is_oci() && image_type == Some(ImageType::Zvol) => How::Artifact,
+        (_, true) if target.is_oci() => How::Layers,
+        (Target::Folder(_), true) => How::Files,
+        (_, false) if target.is_oci() && candidate.from.is_oci() => How::Copy,
         _ => How::Convert,
     }
 }

@@ -191,8 +191,11 @@ impl<'a> Workshop<'a> {
     /// A file that was fetched is of no use any more. What was read of it stays readable.
     pub(super) fn forget_file(&self, image: &Planned) {
         if let Ok(ImageName::Imgapi { uuid, .. }) = image.from() {
-            // If it stays, the next run finds it.
-            let _ = fs::remove_file(&self.file_of(&uuid.to_string()));
+            let path = self.file_of(&uuid.to_string());
+            for path in [path.with_extension("file.partial"), path] {
+                // If it stays, the next run finds it.
+                let _ = fs::remove_file(&path);
+            }
         }
     }
 

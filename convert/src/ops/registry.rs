@@ -160,7 +160,8 @@ fn into(
     }
 }
 
-/// A repository that is written to. The image gets its tag there, and these further ones.
+/// A repository that is written to. The image gets its tag there, and before that these further ones: what has the tag
+/// has all of them.
 pub(crate) fn registry_target(
     name: &RegistryName,
     more: &[&str],
@@ -173,7 +174,7 @@ pub(crate) fn registry_target(
     let endpoint = endpoints.last().expect("a registry is asked for at its own place at least");
     let from = from.filter(|from| from.host == endpoint.name.host);
     let remote = Remote::open(endpoint, Purpose::Push, from, ctx).map_err(named)?;
-    let tags = name.written_tag().into_iter().chain(more.iter().copied()).map(str::to_owned).collect();
+    let tags = more.iter().copied().chain(name.written_tag()).map(str::to_owned).collect();
     Ok(RegistryTarget::new(remote, tags))
 }
 

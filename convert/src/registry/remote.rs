@@ -31,6 +31,7 @@ pub(crate) struct Remote {
     stop: Arc<AtomicBool>,
     base: Url,
     pub(super) name: RegistryName,
+    is_insecure: bool,
     scopes: Vec<String>,
     secret: Option<Secret>,
     auth: Mutex<Auth>,
@@ -123,6 +124,7 @@ impl Remote {
             stop: ctx.cancel.flag(),
             base: url("https")?,
             name: name.clone(),
+            is_insecure: endpoint.insecure,
             scopes,
             secret,
             auth: Mutex::new(Auth::None),
@@ -147,6 +149,31 @@ impl Remote {
             *remote.auth() = auth;
         }
         Ok(remote)
+    }
+
+    /// Another repository of the same registry, over the same connections; nothing is sent. `None` where it is reached in
+    /// another way.
+    pub(crate) fn beside(&self, endpoint: &Endpoint, ctx: &Ctx<'_>) -> Result<Option<Self>> {
+        if endpoint.name.host != self.name.host || endpoint.insecure != self.is_insecure {
+            return Ok(None);
+        }
+        let secret = ctx.options.registries.credentials.find(&endpoint.name, ctx.programs())?;
+        let auth = match &*self.auth() {
+            Auth::Basic(header) if secret == self.secret => Auth::Basic(header.clone()),
+            // Tokens are for one repository: the first answer asks for another one.
+            _ => Auth::None,
+        };
+        Ok(Some(Self {
+            client: Arc::clone(&self.client),
+            stop: Arc::clone(&self.stop),
+            base: self.base.clone(),
+            name: endpoint.name.clone(),
+            is_insecure: self.is_insecure,
+            scopes: vec![format!("repository:{}:pull", endpoint.name.repository)],
+            secret,
+            auth: Mutex::new(auth),
+            chunk: self.chunk,
+        }))
     }
 
     /// The registry and the repository, as they are asked.
