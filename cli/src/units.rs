@@ -61,6 +61,8 @@ pub(crate) fn show_size(bytes: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use aurora_convert::sink::Codec;
+
     use super::*;
 
     #[test]

@@ -86,7 +86,9 @@ fn names(sample: &Sample, layout: &str) -> Vec<(String, String)> {
         let text = |v: &serde_json::Value| v.as_str().unwrap_or_default().to_owned();
         (text(&m["annotations"]["org.opencontainers.image.ref.name"]), text(&m["digest"]))
     };
-    index["manifests"].as_array().map(|all| all.iter().map(name).collect()).unwrap_or_default()
+    let mut names: Vec<_> = index["manifests"].as_array().into_iter().flatten().map(name).collect();
+    names.sort();
+    names
 }
 
 #[test]
@@ -125,13 +127,14 @@ fn a_folder_becomes_a_layout_once() {
         sample.run(&["ls", "--jsonl", "oci:out:top:1"]).exits(0).out,
         sample.run(&["ls", "--jsonl", &top]).exits(0).out
     );
+    // A layer for each image of the chain.
     let layers = |name: &str| {
-        json(&sample.run(&["inspect", "--json", "--quick", &format!("oci:out:{name}")]).exits(0))["image"]
-            ["layers"]
-            .as_array()
-            .map(Vec::len)
+        digest(name).map(|digest| {
+            let blob = read(&sample, &format!("out/blobs/{}", digest.replace(':', "/")));
+            blob["layers"].as_array().map(Vec::len)
+        })
     };
-    assert_eq!((layers("web:1"), layers("top:1")), (Some(1), Some(3)));
+    assert_eq!((layers("web:1"), layers("top:1")), (Some(Some(1)), Some(Some(3))));
 
     let done = json(&migrate(&sample, &["run", "plan.json", "--json"]).exits(0).quietly());
     assert_eq!((&done["done"], &done["there"]), (&0.into(), &5.into()), "{done}");
@@ -189,6 +192,42 @@ fn what_is_damaged_is_reported_and_hinders_nobody_else() {
         done.out
     );
     done.says("stopped at the first failure");
+}
+
+#[test]
+fn what_has_a_name_already_keeps_it() {
+    let sample = folder();
+    sample.run(&["convert", "-q", "dir:tree", "oci:out:web:1"]).exits(0);
+    let before = names(&sample, "out");
+    let plan = migrate(&sample, &["plan", "smartos:images", "oci:out", "--filter", "name=web"]).exits(0).out;
+    assert!(plan.contains("can't be done: something else has its name there: sha256:"), "{plan}");
+    std::fs::write(sample.join("plan.json"), &plan).expect("the sample can be written");
+    let done =
+        migrate(&sample, &["run", "plan.json", "--json"]).exits(1).says("something else has its name there");
+    let done = json(&done);
+    // What builds on it goes with it; the other image of that name has another one.
+    assert_eq!((&done["done"], &done["failed"]), (&1.into(), &2.into()), "{done}");
+    let after = names(&sample, "out");
+    assert!(before.iter().all(|name| after.contains(name)), "{after:?}");
+    // Under another name it has a place.
+    let edited = plan.replace("oci:out:web:1\"", "oci:out:web:first\"");
+    std::fs::write(sample.join("plan.json"), edited).expect("the sample can be written");
+    let done = json(&migrate(&sample, &["retry", "plan.json", "--json"]).exits(0));
+    assert_eq!((&done["done"], &done["there"]), (&2.into(), &1.into()), "{done}");
+
+    // Of files and streams, too.
+    let taken = ["files/web-1.imgmanifest", "streams/web-1.zfs"];
+    for (folder, file) in ["files", "streams"].into_iter().zip(taken) {
+        std::fs::create_dir(sample.join(folder)).expect("the sample can be written");
+        std::fs::write(sample.join(file), "mine").expect("the sample can be written");
+    }
+    for (name, target) in [("f.json", "smartos:files"), ("z.json", "zfs:streams")] {
+        migrate(&sample, &["plan", "smartos:images", target, "-o", name, "--filter", "name=web"]).exits(0);
+        migrate(&sample, &["run", name]).exits(1).says("something else has its name there");
+    }
+    for file in taken {
+        assert_eq!(std::fs::read(sample.join(file)).expect("it is there"), b"mine");
+    }
 }
 
 #[test]

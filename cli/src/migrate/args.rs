@@ -36,7 +36,7 @@ pub(crate) struct Migrate {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    Plan(Plan),
+    Plan(Box<Plan>),
     Run(Run),
     Retry(Retry),
     Status(Status),

@@ -165,7 +165,7 @@ fn rates(done: &[&Outcome]) -> Plot {
     let measured = done.iter().filter(|outcome| outcome.seconds > 0.0 && outcome.before > 0);
     let rates: Vec<f64> = measured.map(|outcome| outcome.before as f64 / outcome.seconds).collect();
     let most = rates.iter().copied().fold(1.0, f64::max);
-    let mut counts = vec![0_u32; COLUMNS];
+    let mut counts = [0_u32; COLUMNS];
     for rate in rates {
         let column = (rate / most * COLUMNS as f64) as usize;
         counts[column.min(COLUMNS - 1)] += 1;

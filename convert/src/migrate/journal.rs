@@ -83,7 +83,7 @@ enum Record {
     Image {
         at: String,
         #[serde(flatten)]
-        outcome: Outcome,
+        outcome: Box<Outcome>,
     },
 }
 
@@ -148,7 +148,7 @@ impl History {
                 // What was found there does not know what it had cost to bring it there.
                 match self.outcomes.get_mut(&outcome.id) {
                     Some(old) if old.is_done() && outcome.is_done() && old.digest == outcome.digest => {}
-                    _ => drop(self.outcomes.insert(outcome.id.clone(), outcome)),
+                    _ => drop(self.outcomes.insert(outcome.id.clone(), *outcome)),
                 }
                 at
             }
@@ -194,7 +194,7 @@ impl Journal {
 
     /// Notes what became of an image. Once this returns, it is known for good.
     pub fn commit(&self, outcome: &Outcome, at: String) -> Result<()> {
-        self.append(&Record::Image { at, outcome: outcome.clone() })
+        self.append(&Record::Image { at, outcome: Box::new(outcome.clone()) })
     }
 
     fn append(&self, record: &Record) -> Result<()> {
@@ -299,7 +299,7 @@ mod tests {
     #[test]
     fn what_is_found_again_keeps_what_it_has_cost() {
         let mut history = History::default();
-        let image = |outcome| Record::Image { at: "t".into(), outcome };
+        let image = |outcome| Record::Image { at: "t".into(), outcome: Box::new(outcome) };
         history.add(image(outcome("a", Ended::Done)));
         history.add(image(Outcome { sent: 0, ..outcome("a", Ended::There) }));
         assert_eq!(history.outcomes["a"].sent, 9);

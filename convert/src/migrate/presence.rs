@@ -8,7 +8,7 @@ use aurora_engine::fs;
 use aurora_formats::oci::{self, layout};
 use aurora_formats::smartos::Manifest;
 
-use super::Planned;
+use super::{How, Planned};
 use crate::image::smartos::MANIFEST;
 use crate::names::{FileName, ImageName};
 use crate::registry::{Endpoint, Purpose, Remote};
@@ -27,7 +27,7 @@ pub(super) struct There {
 
 impl There {
     /// Whether it is the image of a plan, by what it says of itself.
-    pub(super) fn is(&self, image: &Planned) -> bool {
+    fn is(&self, image: &Planned) -> bool {
         self.identity.as_ref().is_some_and(|(uuid, sha1)| *uuid == image.id && *sha1 == image.sha1)
     }
 
@@ -35,6 +35,19 @@ impl There {
         let file = manifest.files().ok()?.into_iter().next().unwrap_or_default();
         Some((manifest.uuid().ok()?.to_string(), file.sha1))
     }
+}
+
+/// How an image stands at its target.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Standing {
+    /// Nothing has its name.
+    Absent,
+    /// It is there.
+    There(There),
+    /// What has its name does not say whose it is.
+    Silent(There),
+    /// Something else has its name.
+    Other(There),
 }
 
 /// Looks at targets. What is read once of a layout is not read again.
@@ -50,8 +63,24 @@ impl<'a> Presence<'a> {
         Self { ctx, layouts: Mutex::default(), remotes: Mutex::default() }
     }
 
+    /// How an image stands.
+    pub(super) fn standing(&self, image: &Planned) -> Result<Standing> {
+        let to = image.to()?;
+        let Some(there) = self.find(&to)? else { return Ok(Standing::Absent) };
+        let is_it = match image.how {
+            // The bytes that it has.
+            How::Copy => self.find(&image.from()?)?.is_some_and(|from| from.digest == there.digest),
+            _ => there.is(image),
+        };
+        Ok(match image.how {
+            _ if is_it => Standing::There(there),
+            How::Convert => Standing::Silent(there),
+            _ => Standing::Other(there),
+        })
+    }
+
     /// What is there under this name.
-    pub(super) fn find(&self, name: &ImageName) -> Result<Option<There>> {
+    fn find(&self, name: &ImageName) -> Result<Option<There>> {
         self.look(name).map_err(|e| e.in_image(name.to_string()))
     }
 
@@ -78,7 +107,8 @@ impl<'a> Presence<'a> {
                 if !fs::is_file(path) {
                     return Ok(None);
                 }
-                let found = Found::open(path)?;
+                // Whatever it is, it has the name.
+                let Ok(found) = Found::open(path) else { return Ok(Some(There::default())) };
                 let promised = found.promised()?;
                 // A manifest is written behind its file; who took the file away meanwhile has to be told.
                 let is_whole = match found.file() {

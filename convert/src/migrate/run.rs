@@ -1,6 +1,6 @@
 //! Goes through a plan: what is done is left alone, what is not is done, several images at once.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -11,12 +11,13 @@ use aurora_engine::fs;
 
 use super::each::each;
 use super::outcome::{Ended, Outcome};
-use super::presence::Presence;
+use super::presence::{Presence, Standing};
 use super::queue::Queue;
 use super::step::{Delivered, step};
 use super::workshop::Workshop;
 use super::{Cause, History, How, Journal, Plan, Planned};
 use crate::image::time::{Timestamp, to_rfc3339};
+use crate::names::ImageName;
 use crate::{Ctx, Error, ErrorKind, Progress, Result};
 
 /// Temporary files of a run, in the folder of the migration: what is left of one that was killed is found there.
@@ -109,8 +110,8 @@ pub fn run(
 struct Seen {
     outcomes: Vec<Option<Outcome>>,
     todo: Vec<usize>,
-    /// Found at the target, and not in the journal.
-    found: Vec<usize>,
+    /// What the journal does not know yet.
+    news: Vec<usize>,
 }
 
 impl Seen {
@@ -134,51 +135,68 @@ fn look(plan: &Plan, history: &History, options: &RunOptions, ctx: &Ctx<'_>) -> 
     let presence = Presence::new(ctx);
     let found = each(options.jobs, &plan.images, |image| {
         ctx.check()?;
-        let known = history.outcomes.get(&image.id);
-        if known.is_some_and(|outcome| !outcome.is_done() && outcome.cause().is_some_and(Cause::is_lasting))
-            && !options.retry
-        {
+        let known = history.outcomes.get(&image.id).filter(|outcome| outcome.to == image.to);
+        let is_lost = known.and_then(Outcome::cause).is_some_and(Cause::is_lasting);
+        if is_lost && !options.retry {
             return Ok(known.cloned());
         }
-        let Some(there) = presence.find(&image.to()?)? else { return Ok(None) };
-        let is_known = known.is_some_and(|outcome| {
-            outcome.is_done() && outcome.to == image.to && outcome.digest == there.digest
-        });
-        let is_begun = image.how == How::Convert && history.begun.contains(&image.id);
-        if !is_known && !is_begun && !there.is(image) {
-            return Ok(None);
-        }
-        let mut outcome = blank(image, Ended::There);
-        if let Some(known) = known.filter(|_| is_known) {
-            outcome = Outcome { result: Ended::There, ..known.clone() };
-        }
-        outcome.digest = there.digest;
-        Ok::<_, Error>(Some(outcome))
+        Ok::<_, Error>(judged(image, known, history, presence.standing(image)?))
     });
-    let mut seen = Seen { outcomes: Vec::new(), todo: Vec::new(), found: Vec::new() };
-    let mut lost: BTreeMap<&str, ()> = BTreeMap::new();
+    let mut seen = Seen { outcomes: Vec::new(), todo: Vec::new(), news: Vec::new() };
+    let mut lost: BTreeSet<&str> = BTreeSet::new();
     for (at, (image, found)) in plan.images.iter().zip(found).enumerate() {
         let mut found = found?;
-        // What is nowhere for good takes with it all that builds on it.
+        // What has failed for good takes with it all that builds on it.
         if found.is_none()
-            && let Some(origin) = image.origin.as_deref().filter(|origin| lost.contains_key(origin))
+            && let Some(origin) = image.origin.as_deref().filter(|origin| lost.contains(origin))
         {
             found = Some(blank(image, without(origin)));
         }
         match &found {
-            Some(outcome) if !outcome.is_done() => {
-                lost.insert(&image.id, ());
-            }
-            Some(outcome) if !history.outcomes.get(&outcome.id).is_some_and(Outcome::is_done) => {
-                seen.found.push(at);
-            }
-            Some(_) => {}
             None => seen.todo.push(at),
+            Some(outcome) => {
+                if !outcome.is_done() {
+                    lost.insert(&image.id);
+                }
+                let known = history.outcomes.get(&outcome.id);
+                if known.is_none_or(|known| known.is_done() != outcome.is_done() || known.to != outcome.to) {
+                    seen.news.push(at);
+                }
+            }
         }
         seen.outcomes.push(found);
     }
     Ok(seen)
 }
+
+/// What has become of an image by the journal and by what has its name; nothing where it is to be done.
+fn judged(
+    image: &Planned,
+    known: Option<&Outcome>,
+    history: &History,
+    standing: Standing,
+) -> Option<Outcome> {
+    let known = known.filter(|outcome| outcome.is_done());
+    let (there, is_it) = match standing {
+        Standing::Absent => return None,
+        Standing::There(there) => (there, true),
+        // Results get their name when they are whole, so what was begun is done.
+        Standing::Silent(there) => (there, known.is_none() && history.begun.contains(&image.id)),
+        Standing::Other(there) => (there, false),
+    };
+    let is_known = known.is_some_and(|outcome| outcome.digest == there.digest);
+    if is_known || is_it {
+        let outcome = known.filter(|_| is_known).cloned();
+        let outcome = outcome.unwrap_or_else(|| blank(image, Ended::There));
+        return Some(Outcome { result: Ended::There, digest: there.digest, ..outcome });
+    }
+    let digest = there.digest.map(|digest| format!(", {digest}")).unwrap_or_default();
+    let message = format!("something else has its name there: {}{digest}", image.to);
+    Some(blank(image, Ended::Failed { cause: Cause::Conflict, message, hint: Some(CONFLICT.to_owned()) }))
+}
+
+/// What can be done about a name that is taken.
+const CONFLICT: &str = "take it away and `retry`, or give the image another name in the plan";
 
 /// An image that was not touched.
 fn blank(image: &Planned, result: Ended) -> Outcome {
@@ -232,6 +250,12 @@ impl<'a> Run<'a> {
         observer: &'a dyn Observer,
         ctx: &'a Ctx<'a>,
     ) -> Result<Self> {
+        for at in &seen.todo {
+            // One writer at a time makes a layout; here are several.
+            if let ImageName::Oci { dir, .. } = plan.images[*at].to()? {
+                crate::transfer::begin_layout(&dir)?;
+            }
+        }
         let shop = Workshop::new(plan, dir, &seen.todo);
         for outcome in seen.outcomes.iter().flatten().filter(|outcome| outcome.is_done()) {
             shop.is_at_target(&outcome.id, outcome.digest.clone());
@@ -239,7 +263,7 @@ impl<'a> Run<'a> {
         let bytes = seen.todo.iter().filter_map(|at| plan.images[*at].bytes).fold(0, u64::saturating_add);
         observer.begins(seen.todo.len(), bytes);
         let queue = Queue::new(&plan.images, &seen.todo);
-        for at in &seen.found {
+        for at in &seen.news {
             if let Some(outcome) = &seen.outcomes[*at] {
                 journal.commit(outcome, rfc3339(ctx.options.remote.pace.now()))?;
             }
@@ -352,7 +376,9 @@ impl<'a> Run<'a> {
             state.summary.failed += 1;
             // Those may go well the next time: nothing is told of what builds on it.
             let doomed = state.queue.failed(at);
-            let is_passing = outcome.cause().is_some_and(Cause::is_everyones);
+            // Of a list of many places one may be gone.
+            let is_passing = outcome.cause().is_some_and(Cause::is_everyones)
+                && (outcome.cause() == Some(Cause::Disk) || !self.plan.source.starts_with("list:"));
             for child in if is_passing { Vec::new() } else { doomed } {
                 let image = &self.plan.images[child];
                 let doomed = blank(image, without(image.origin.as_deref().unwrap_or_default()));

@@ -19,6 +19,7 @@ use crate::names::ImageName;
 use crate::ops::{self, ConvertOptions, CopyOptions};
 use crate::sink::{self, Made, Target, WriteOptions};
 use crate::source::oci::Store;
+use crate::source::smartos::Found;
 use crate::store::{NO_CONFIG, artifact};
 use crate::transfer::{LocalOrigin, Origin as _};
 use crate::tree::place::{self, Placement};
@@ -87,6 +88,9 @@ fn layers(image: &Planned, shop: &Workshop<'_>, ctx: &Ctx<'_>) -> Result<Deliver
     Ok(Delivered { digest: Some(top.digest), after, sent: moved.bytes })
 }
 
+/// Layers that were made before, and the image that has them with its digest.
+type Below<'a> = (Arc<Vec<Made>>, Option<(&'a Planned, String)>);
+
 /// The layers of the origin, which stand below those of the image, and the image that has them. None where the image does
 /// not go on from it layer by layer.
 fn below<'a>(
@@ -95,7 +99,7 @@ fn below<'a>(
     is_lifted: bool,
     shop: &Workshop<'a>,
     ctx: &Ctx<'_>,
-) -> Result<(Arc<Vec<Made>>, Option<(&'a Planned, String)>)> {
+) -> Result<Below<'a>> {
     let none = || (Arc::default(), None);
     let Some(origin) = shop.origin(image).filter(|origin| origin.how == How::Layers) else {
         return Ok(none());
@@ -149,6 +153,12 @@ fn as_files(image: &Planned, shop: &Workshop<'_>, ctx: &Ctx<'_>) -> Result<Deliv
         return Err(ErrorKind::Plan(format!("{}: files go to smartos:PATH", image.id)).into());
     };
     let found = shop.found(image, ctx)?;
+    // Looked at when the run began; somebody else may have come meanwhile.
+    if fs::exists(&path).map_err(|e| Error::io(path.display().to_string(), e))?
+        && !Found::open(&path).is_ok_and(|there| there.manifest().uuid() == found.manifest().uuid())
+    {
+        return Err(ErrorKind::Exists(path.display().to_string()).into());
+    }
     let source = found.file()?;
     let target = path.with_extension(found.extension()?);
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(std::path::Path::new("."));

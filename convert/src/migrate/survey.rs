@@ -6,7 +6,7 @@ use aurora_formats::smartos::ImageType;
 
 use super::candidates::{self, Candidate};
 use super::each::each;
-use super::presence::Presence;
+use super::presence::{Presence, Standing};
 use super::template::{DEFAULT_TEMPLATE, Template};
 use super::{Filters, How, Plan, Planned, Source, Target};
 use crate::names::ImageName;
@@ -56,19 +56,21 @@ pub fn plan(source: &Source, target: &Target, options: &PlanOptions, ctx: &Ctx<'
     let presence = Presence::new(ctx);
     let found = each(options.jobs, &plan.images, |image| {
         ctx.check()?;
-        there(image, &presence)
+        presence.standing(image)
     });
-    for (image, found) in plan.images.iter_mut().zip(found) {
-        image.done = found?;
+    for (image, standing) in plan.images.iter_mut().zip(found) {
+        match standing? {
+            Standing::Absent => {}
+            Standing::There(there) => {
+                image.done = Some(there.digest.unwrap_or_else(|| "there".to_owned()));
+            }
+            Standing::Silent(there) | Standing::Other(there) => {
+                let digest = there.digest.map(|digest| format!(": {digest}")).unwrap_or_default();
+                image.expect.push(format!("can't be done: something else has its name there{digest}"));
+            }
+        }
     }
     Ok(plan)
-}
-
-/// What the target has of an image: a digest, or a word.
-fn there(image: &Planned, presence: &Presence<'_>) -> Result<Option<String>> {
-    let name = image.to.parse::<ImageName>().map_err(|e| Error::usage(e.to_string()))?;
-    let found = presence.find(&name)?.filter(|there| there.is(image));
-    Ok(found.map(|there| there.digest.unwrap_or_else(|| "there".to_owned())))
 }
 
 /// Those that are wanted and what they build on, oldest first, so that the same image always has the first right to a

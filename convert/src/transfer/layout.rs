@@ -24,6 +24,21 @@ pub(crate) struct LayoutTarget {
     _lock: Option<DirLock>,
 }
 
+/// Makes a layout without images, unless there is one.
+pub(crate) fn begin_layout(dir: &Path) -> Result<()> {
+    let named = |e| Error::io(dir.display().to_string(), e);
+    if fs::exists(&dir.join(layout::LAYOUT_FILE)).map_err(named)? {
+        return Ok(());
+    }
+    let target = LayoutTarget::open(dir, &[])?;
+    let staged = target.staged.lock().expect("no holder of this lock can panic").take();
+    let Some(staged) = staged else { return Ok(()) };
+    target.write(layout::INDEX_FILE, &Index::default().to_bytes())?;
+    target.write(layout::LAYOUT_FILE, &layout::content())?;
+    staged.root().set_mode(b"", 0o755).map_err(named)?;
+    staged.commit().map_err(named)
+}
+
 impl LayoutTarget {
     /// Opens the layout, or begins a new one.
     pub(crate) fn open(dir: &Path, names: &[&str]) -> Result<Self> {

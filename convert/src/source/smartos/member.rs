@@ -143,3 +143,58 @@ impl Member {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use aurora_engine::host::{Answer, Recorded};
+
+    use super::*;
+    use crate::{Cancel, NoProgress, Options};
+
+    const BASE: &str = "a0000000-0000-4000-8000-000000000001";
+    const TOP: &str = "b0000000-0000-4000-8000-000000000002";
+
+    fn stream(name: &str) -> Vec<u8> {
+        let path = format!("{}/../corpus/zfs/{name}.zfs.gz", env!("CARGO_MANIFEST_DIR"));
+        std::fs::read(path).unwrap()
+    }
+
+    #[test]
+    fn installed_images_are_sent_upon_their_origins() {
+        let dir = tempfile::tempdir().unwrap();
+        for (uuid, origin) in [(BASE, String::new()), (TOP, format!("\"origin\":\"{BASE}\","))] {
+            let text = format!(
+                r#"{{"zpool":"zones","manifest":{{"v":2,"uuid":"{uuid}","name":"x","version":"1",{origin}"type":"zone-dataset","os":"smartos"}}}}"#
+            );
+            std::fs::write(dir.path().join(format!("zones-{uuid}.json")), text).unwrap();
+        }
+        let host = Recorded::new(|line| match line {
+            _ if line.contains("-i") => Answer::output(stream("inc-i-a-b")),
+            _ => Answer::output(stream("inc-full-a")),
+        });
+        let cancel = Cancel::default();
+        let ctx = Ctx::new(Options::new(dir.path().to_owned()), &NoProgress, &cancel);
+        let ctx = ctx.with_programs(Arc::new(host.clone()));
+        assert_eq!(all(dir.path()).unwrap().len(), 2);
+        let open = |uuid: &str| Found::open(&dir.path().join(format!("zones-{uuid}.json"))).unwrap();
+        assert!(open(BASE).is_installed());
+        let base = Member::read(None, &open(BASE), &ctx).unwrap();
+        let top = Member::read(Some(&base), &open(TOP), &ctx).unwrap();
+        let steps = |member: &Member| match member.loaded(&ctx).unwrap() {
+            Loaded::Filesystem(lineage) => lineage.steps.len(),
+            Loaded::Volume(_) => 0,
+        };
+        assert_eq!((steps(&base), steps(&top)), (1, 2));
+        let log = host.log();
+        assert!(log[0].ends_with(&format!("send zones/{BASE}@final")), "{log:?}");
+        let last = log.last().unwrap();
+        assert!(
+            last.ends_with(&format!("zones/{BASE}@final zones/{TOP}@final")) && last.contains("-i"),
+            "{log:?}"
+        );
+        // Upon nothing there is no such increment.
+        assert!(Member::read(None, &open(TOP), &ctx).is_err());
+    }
+}
