@@ -143,6 +143,15 @@ impl<'a> Ctx<'a> {
         }
     }
 
+    /// As a job of its own that something else stops.
+    pub(crate) fn cancelled_by<'b>(&'b self, cancel: &'b Cancel, progress: &'b dyn Progress) -> Ctx<'b> {
+        Ctx {
+            cancel,
+            programs: Arc::new(HostPrograms::new(cancel.flag())),
+            ..self.job(progress, self.options.threads)
+        }
+    }
+
     /// The same, with temporary files elsewhere.
     pub(crate) fn within<'b>(&'b self, temp_dir: PathBuf) -> Ctx<'b> {
         let spools = SpoolBudget::new(self.options.memory / 2, &temp_dir);

@@ -153,6 +153,9 @@ pub enum ErrorKind {
     /// The journal of a migration is damaged, or in use.
     #[error(transparent)]
     Journal(#[from] crate::migrate::JournalError),
+    /// A queue can't be used.
+    #[error(transparent)]
+    Queue(aurora_engine::remote::nats::NatsError),
     /// What was to be read meanwhile could not be fetched.
     #[error(transparent)]
     Fetch(#[from] FetchError),
@@ -284,6 +287,7 @@ impl Error {
                 Some("`imageadm migrate plan` makes one; docs/migrate.md says what is in it")
             }
             ErrorKind::Journal(e) => e.hint(),
+            ErrorKind::Queue(e) => e.hint(),
             ErrorKind::NotCollected(_) => Some("bring the image in again, or take it out with `imageadm rm`"),
             ErrorKind::Lossy(_) => Some("leave out --strict to convert all the same"),
             _ => None,
@@ -297,6 +301,15 @@ impl From<aurora_engine::remote::RemoteError> for ErrorKind {
         match e {
             aurora_engine::remote::RemoteError::Stopped => Self::Interrupted,
             e => Self::Remote(e),
+        }
+    }
+}
+
+impl From<aurora_engine::remote::nats::NatsError> for ErrorKind {
+    fn from(e: aurora_engine::remote::nats::NatsError) -> Self {
+        match e {
+            aurora_engine::remote::nats::NatsError::Stopped => Self::Interrupted,
+            e => Self::Queue(e),
         }
     }
 }

@@ -39,6 +39,7 @@ class ImageServer:
                 server.answer(self)
 
         self.http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.http.handle_error = lambda *_: None  # whoever asked was killed
         self.http.daemon_threads = True
         self.port = self.http.server_address[1]
         self.url = "http://127.0.0.1:%d" % self.port

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use aurora_convert::imgapi::Filter;
+use aurora_convert::migrate::shared::Address;
 use aurora_convert::migrate::{DEFAULT_TEMPLATE, Date, Source, Target, Template};
 use aurora_convert::sink::Compression;
 use clap::{Args, Subcommand};
@@ -41,6 +42,8 @@ pub(crate) enum Command {
     Retry(Retry),
     Status(Status),
     Report(Report),
+    Submit(Submit),
+    Worker(Worker),
 }
 
 /// Write down what is to be done: only manifests and other documents are read
@@ -133,27 +136,92 @@ pub(crate) struct Retry {
     pub(crate) running: Running,
 }
 
-/// Tell how far a plan is, by its journal
+/// Tell how far a plan is, by its journal or its queue
 #[derive(Debug, Args)]
 pub(crate) struct Status {
     #[command(flatten)]
     pub(crate) planned: Planned,
+    /// The queue that the plan was submitted to: nats://[USER[:PASSWORD]@]HOST[:PORT]
+    #[arg(long, value_name = "URL", conflicts_with = "journal")]
+    pub(crate) nats: Option<Address>,
     /// Print one JSON document
     #[arg(long)]
     pub(crate) json: bool,
 }
 
-/// Tell what became of each image of a plan, by its journal
+/// Tell what became of each image of a plan, by its journal or its queue
 #[derive(Debug, Args)]
 pub(crate) struct Report {
     #[command(flatten)]
     pub(crate) planned: Planned,
+    /// The queue that the plan was submitted to: nats://[USER[:PASSWORD]@]HOST[:PORT]
+    #[arg(long, value_name = "URL", conflicts_with = "journal")]
+    pub(crate) nats: Option<Address>,
     /// Write a page with plots to this file; a browser opens it as it is
     #[arg(long, value_name = "FILE")]
     pub(crate) html: Option<PathBuf>,
     /// Print one JSON document
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// Put the images of a plan into a queue, for workers on any machines
+#[derive(Debug, Args)]
+pub(crate) struct Submit {
+    /// The plan
+    #[arg(value_name = "PLAN")]
+    pub(crate) plan: PathBuf,
+    /// The queue, a nats-server with JetStream: nats://[USER[:PASSWORD]@]HOST[:PORT]
+    #[arg(long, value_name = "URL")]
+    pub(crate) nats: Address,
+    /// Seconds without a word from its worker after which an image is given to another one
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(4..=3600))]
+    pub(crate) ack_wait: u64,
+    /// Also what has failed for a reason that lasts
+    #[arg(long)]
+    pub(crate) retry: bool,
+    /// Print one JSON document
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Take images from a queue until there are none
+#[derive(Debug, Args)]
+pub(crate) struct Worker {
+    /// Which migration: what `submit` has printed
+    #[arg(value_name = "KEY", value_parser = parse_key)]
+    pub(crate) key: String,
+    /// The queue: nats://[USER[:PASSWORD]@]HOST[:PORT]
+    #[arg(long, value_name = "URL")]
+    pub(crate) nats: Address,
+    /// What the worker is called, as no other one of this migration [default: by host and process]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// Deliveries after which an image is given up
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    pub(crate) tries: u64,
+    /// Wait for more when the queue is empty
+    #[arg(long)]
+    pub(crate) stay: bool,
+    /// Where files on their way are, this worker's alone [default: below aurora/migrate in the
+    /// local store, by its name]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) work: Option<PathBuf>,
+    /// Bytes a second over the wire at most, as in 10MiB
+    #[arg(long, value_name = "SIZE", value_parser = parse_rate)]
+    pub(crate) limit_rate: Option<u64>,
+    /// Print one JSON object an image, as soon as it is done
+    #[arg(long)]
+    pub(crate) jsonl: bool,
+}
+
+fn parse_key(text: &str) -> Result<String, String> {
+    let is_key = text.len() == 16 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    if is_key {
+        Ok(text.to_owned())
+    } else {
+        Err("sixteen hex digits are needed, as `submit` prints them".into())
+    }
 }
 
 fn parse_rate(text: &str) -> Result<u64, String> {

@@ -3,10 +3,12 @@
 pub(crate) mod args;
 mod board;
 mod print;
+mod queue;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use aurora_convert::migrate::shared::{Address, Shared};
 use aurora_convert::migrate::{
     self, Filters, History, Plan, PlanOptions, Report, RunOptions, Summary, read_plan, write_plan,
 };
@@ -25,6 +27,8 @@ pub(crate) fn run(args: &Migrate, session: &Session) -> Result<Exit, Stop> {
         Command::Retry(args) => go(&args.planned, &args.running, false, true, session),
         Command::Status(args) => status(args, session),
         Command::Report(args) => report(args, session),
+        Command::Submit(args) => queue::submit(args, session),
+        Command::Worker(args) => queue::worker(args, session),
     }
 }
 
@@ -103,9 +107,22 @@ fn go(
 /// What can be done about a run that has ended before its time.
 const GO_ON: &str = "put that right and give the same command again; what is done is not done again";
 
-fn status(args: &args::Status, session: &Session) -> Result<Exit, Stop> {
-    let (plan, dir) = planned(&args.planned, false, &session.ctx())?;
+/// A plan, and what became of its images.
+fn history(args: &Planned, nats: Option<&Address>, session: &Session) -> Result<(Plan, History), Stop> {
+    let ctx = session.ctx();
+    if let Some(address) = nats {
+        let plan = read_plan(&file_name(&args.plan))?;
+        let mut shared = Shared::new(address, &plan.key(), &queue::own_name(), &ctx);
+        let history = shared.history(&plan)?;
+        return Ok((plan, history));
+    }
+    let (plan, dir) = planned(args, false, &ctx)?;
     let history = History::read(&dir)?;
+    Ok((plan, history))
+}
+
+fn status(args: &args::Status, session: &Session) -> Result<Exit, Stop> {
+    let (plan, history) = history(&args.planned, args.nats.as_ref(), session)?;
     let mut out = session.done(&[]);
     print::status(&Report::new(&plan, &history), args.json, &mut out)?;
     out.finish()?;
@@ -113,8 +130,7 @@ fn status(args: &args::Status, session: &Session) -> Result<Exit, Stop> {
 }
 
 fn report(args: &args::Report, session: &Session) -> Result<Exit, Stop> {
-    let (plan, dir) = planned(&args.planned, false, &session.ctx())?;
-    let history = History::read(&dir)?;
+    let (plan, history) = history(&args.planned, args.nats.as_ref(), session)?;
     let report = Report::new(&plan, &history);
     if let Some(path) = &args.html {
         migrate::write_html(&report, path)?;

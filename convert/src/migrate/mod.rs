@@ -19,6 +19,7 @@ mod presence;
 mod queue;
 mod report;
 mod run;
+pub mod shared;
 mod source;
 mod step;
 mod survey;
@@ -58,6 +59,14 @@ pub fn folder(plan: &Plan, is_written: bool, ctx: &Ctx<'_>) -> Result<PathBuf> {
         Local::open(Access::Write, ctx)?;
     }
     Ok(crate::store::dir(ctx)?.join(FOLDER).join(plan.key()))
+}
+
+/// The folder of a worker, in the local store, which is made.
+pub fn worker_folder(key: &str, name: &str, ctx: &Ctx<'_>) -> Result<PathBuf> {
+    Local::open(Access::Write, ctx)?;
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    let name: String = name.chars().map(|c| if is_plain(c) { c } else { '_' }).collect();
+    Ok(crate::store::dir(ctx)?.join(FOLDER).join(key).join(format!("worker-{name}")))
 }
 
 /// Reads a plan.

@@ -152,9 +152,11 @@ impl Cause {
             ErrorKind::Exists(_) => Self::Conflict,
             ErrorKind::Io { source, .. } => Self::of_io(source),
             ErrorKind::Store(StoreError::Io { source, .. }) => Self::of_io(source),
-            ErrorKind::Command(_) | ErrorKind::Interrupted | ErrorKind::Plan(_) | ErrorKind::Journal(_) => {
-                Self::Other
-            }
+            ErrorKind::Command(_)
+            | ErrorKind::Interrupted
+            | ErrorKind::Plan(_)
+            | ErrorKind::Journal(_)
+            | ErrorKind::Queue(_) => Self::Other,
             ErrorKind::Zfs(
                 ZfsError::OracleSolaris { .. }
                 | ZfsError::UnknownFeatures { .. }

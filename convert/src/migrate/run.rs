@@ -23,6 +23,9 @@ use crate::{Ctx, Error, ErrorKind, Progress, Result};
 /// Temporary files of a run, in the folder of the migration: what is left of one that was killed is found there.
 const WORK: &str = "work";
 
+/// Questions to a target at once: they take a server's time and none of this machine's.
+const LOOKS: usize = 8;
+
 /// What tunes a run.
 #[derive(Debug, Clone)]
 pub struct RunOptions {
@@ -133,7 +136,7 @@ impl Seen {
 fn look(plan: &Plan, history: &History, options: &RunOptions, ctx: &Ctx<'_>) -> Result<Seen> {
     ctx.progress.phase("looking at the target");
     let presence = Presence::new(ctx);
-    let found = each(options.jobs, &plan.images, |image| {
+    let found = each(options.jobs.max(LOOKS), &plan.images, |image| {
         ctx.check()?;
         let known = history.outcomes.get(&image.id).filter(|outcome| outcome.to == image.to);
         let is_lost = known.and_then(Outcome::cause).is_some_and(Cause::is_lasting);
@@ -170,7 +173,7 @@ fn look(plan: &Plan, history: &History, options: &RunOptions, ctx: &Ctx<'_>) -> 
 }
 
 /// What has become of an image by the journal and by what has its name; nothing where it is to be done.
-fn judged(
+pub(super) fn judged(
     image: &Planned,
     known: Option<&Outcome>,
     history: &History,
@@ -199,7 +202,7 @@ fn judged(
 const CONFLICT: &str = "take it away and `retry`, or give the image another name in the plan";
 
 /// An image that was not touched.
-fn blank(image: &Planned, result: Ended) -> Outcome {
+pub(super) fn blank(image: &Planned, result: Ended) -> Outcome {
     Outcome {
         id: image.id.clone(),
         name: image.shown(),
@@ -217,7 +220,7 @@ fn blank(image: &Planned, result: Ended) -> Outcome {
     }
 }
 
-fn without(origin: &str) -> Ended {
+pub(super) fn without(origin: &str) -> Ended {
     let message = format!("what it builds on was not migrated: {origin}");
     Ended::Failed { cause: Cause::Origin, message, hint: None }
 }
@@ -274,7 +277,10 @@ impl<'a> Run<'a> {
     }
 
     fn all(self) -> Result<Summary> {
-        for outcome in self.state().summary.outcomes.iter().flatten() {
+        for (image, outcome) in self.plan.images.iter().zip(&self.state().summary.outcomes) {
+            let Some(outcome) = outcome else { continue };
+            // Killed behind the last step of an image, and before this.
+            self.shop.forget_file(image);
             self.observer.ended(None, outcome);
         }
         thread::scope(|scope| {
@@ -340,21 +346,12 @@ impl<'a> Run<'a> {
     fn one(&self, job: usize, image: &Planned) -> Result<Outcome> {
         let threads = (self.ctx.options.threads / self.options.jobs.max(1)).max(1);
         let ctx = self.ctx.job(self.observer.job(job), threads);
-        let clock = &self.ctx.options.remote.pace;
-        let start = clock.now();
         if image.how == How::Convert {
-            self.journal.begin_image(&image.id, rfc3339(start))?;
+            self.journal.begin_image(&image.id, rfc3339(self.ctx.options.remote.pace.now()))?;
         }
-        let ended = step(image, &self.shop, &ctx);
-        let seconds = clock.now().duration_since(start).unwrap_or_default().as_secs_f64();
-        let mut outcome = Outcome { seconds, ..blank(image, Ended::Done) };
-        match ended {
-            Ok(Delivered { digest, after, sent }) => {
-                self.shop.is_at_target(&image.id, digest.clone());
-                outcome = Outcome { digest, after, sent, ..outcome }.with_losses(&ctx.losses());
-            }
-            Err(e) if matches!(e.kind(), ErrorKind::Interrupted) => return Err(e),
-            Err(e) => outcome.result = Ended::failed(&e),
+        let outcome = attempt(image, &self.shop, &ctx)?;
+        if outcome.is_done() {
+            self.shop.is_at_target(&image.id, outcome.digest.clone());
         }
         // What may go well the next time goes on with what was fetched.
         if outcome.cause().is_none_or(Cause::is_lasting) {
@@ -397,6 +394,22 @@ impl<'a> Run<'a> {
         }
         state.summary.outcomes[at] = Some(outcome);
         Ok(())
+    }
+}
+
+/// Does an image. The only error is that the work is to stop: every other is what became of it.
+pub(super) fn attempt(image: &Planned, shop: &Workshop<'_>, ctx: &Ctx<'_>) -> Result<Outcome> {
+    let clock = &ctx.options.remote.pace;
+    let start = clock.now();
+    let ended = step(image, shop, ctx);
+    let seconds = clock.now().duration_since(start).unwrap_or_default().as_secs_f64();
+    let outcome = Outcome { seconds, ..blank(image, Ended::Done) };
+    match ended {
+        Ok(Delivered { digest, after, sent }) => {
+            Ok(Outcome { digest, after, sent, ..outcome }.with_losses(&ctx.losses()))
+        }
+        Err(e) if matches!(e.kind(), ErrorKind::Interrupted) => Err(e),
+        Err(e) => Ok(Outcome { result: Ended::failed(&e), ..outcome }),
     }
 }
 

@@ -190,6 +190,9 @@ impl<'a> Workshop<'a> {
 
     /// A file that was fetched is of no use any more. What was read of it stays readable.
     pub(super) fn forget_file(&self, image: &Planned) {
+        if !fs::is_dir(&self.files) {
+            return;
+        }
         if let Ok(ImageName::Imgapi { uuid, .. }) = image.from() {
             let path = self.file_of(&uuid.to_string());
             for path in [path.with_extension("file.partial"), path] {

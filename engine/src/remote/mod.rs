@@ -8,6 +8,7 @@ mod download;
 mod error;
 mod exchange;
 mod limit;
+pub mod nats;
 mod pace;
 mod retry;
 mod roots;
