@@ -92,7 +92,7 @@ impl Shared {
     /// Images that are queued or worked on; `None` where nothing was ever submitted.
     pub fn queued(&mut self) -> Result<Option<u64>> {
         let stream = self.stream();
-        Ok(self.js.messages(&stream)?)
+        Ok(self.js.outstanding(&stream)?)
     }
 
     pub(super) fn head(&mut self) -> Result<Head> {

@@ -15,10 +15,11 @@ const ANSWER: Duration = Duration::from_secs(5);
 const PAUSE: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
 /// How soon an interruption is looked at.
 const LOOK: Duration = Duration::from_millis(100);
-/// "wrong last sequence", "no message found" and "stream not found" of JetStream's errors.
+/// "wrong last sequence", "no message found", "stream not found" and "consumer not found" of JetStream's errors.
 const WRONG_SEQUENCE: u64 = 10_071;
 const NO_MESSAGE: u64 = 10_037;
 const NO_STREAM: u64 = 10_059;
+const NO_CONSUMER: u64 = 10_014;
 /// For how long a message that was published twice is known to be the same.
 const DUPLICATES: Duration = Duration::from_secs(3600);
 
@@ -97,13 +98,15 @@ impl JetStream {
         self.api(&format!("STREAM.CREATE.KV_{bucket}"), &config).map(drop)
     }
 
-    /// Messages of a stream that are not done with; `None` if there is no such stream.
-    pub fn messages(&mut self, stream: &str) -> Result<Option<u64>, NatsError> {
-        match self.api(&format!("STREAM.INFO.{stream}"), &json!({})) {
-            Ok(info) => Ok(info["state"]["messages"].as_u64()),
-            Err(NatsError::Api { code: NO_STREAM, .. }) => Ok(None),
-            Err(e) => Err(e),
-        }
+    /// Messages of a queue that are not done with, by its consumer: a server that was killed may keep some in the stream that
+    /// were. `None` if there is no such queue.
+    pub fn outstanding(&mut self, stream: &str) -> Result<Option<u64>, NatsError> {
+        let info = match self.api(&format!("CONSUMER.INFO.{stream}.{CONSUMER}"), &json!({})) {
+            Err(NatsError::Api { code: NO_STREAM | NO_CONSUMER, .. }) => return Ok(None),
+            info => info?,
+        };
+        let count = |name: &str| info[name].as_u64().unwrap_or(0);
+        Ok(Some(count("num_pending") + count("num_ack_pending")))
     }
 
     /// Puts a message into a stream. The same `id` again, within an hour, is the same message.
