@@ -20,6 +20,7 @@ mod settings;
 pub(crate) use owners::Owners;
 pub(crate) use settings::SettingsArgs;
 
+use crate::migrate::args::Migrate;
 use crate::pack::Pack;
 use crate::registry::{Copy, Get, Login, Logout, Push, Registries, Tags};
 use crate::servers::args::{Ancestry, Avail, Channels, Import, Show, SourcesArgs};
@@ -90,6 +91,7 @@ pub(crate) enum Command {
     Dedup(store::Dedup),
     Fsck(store::Fsck),
     Du(store::Du),
+    Migrate(Migrate),
     Completions(Completions),
     Man(Man),
 }

@@ -12,6 +12,7 @@ mod exit;
 mod generate;
 mod inspect;
 mod ls;
+mod migrate;
 mod output;
 mod pack;
 mod progress;

@@ -57,6 +57,20 @@ pub(crate) fn table(rows: &[(String, String)]) -> Vec<String> {
     rows.iter().map(|(key, value)| format!("{:width$}{}", format!("{key}:"), safe(value))).collect()
 }
 
+/// Columns below each other; nothing behind the last.
+pub(crate) fn aligned(rows: &[Vec<String>]) -> Vec<String> {
+    let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(|cell| safe(cell)).collect()).collect();
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |at: usize| rows.iter().filter_map(|row| row.get(at)).map(|cell| cell.chars().count()).max();
+    let widths: Vec<usize> = (0..columns).map(|at| width(at).unwrap_or(0)).collect();
+    let line = |row: &Vec<String>| {
+        let cells: Vec<String> =
+            row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+        cells.join("  ").trim_end().to_owned()
+    };
+    rows.iter().map(line).collect()
+}
+
 /// A JSON object of texts in their order; a key that comes again has a list of all its values.
 pub(crate) fn json_facts(facts: &[(String, String)]) -> String {
     let mut keys: Vec<&str> = Vec::new();

@@ -73,6 +73,11 @@ impl Watch {
         }
     }
 
+    /// Whether phases are told.
+    pub(crate) fn is_verbose(&self) -> bool {
+        self.verbose
+    }
+
     /// Bytes read, decoded, written, and entries.
     pub(crate) fn counts(&self) -> [u64; 4] {
         [&self.read, &self.decoded, &self.written, &self.entries].map(|n| n.load(Ordering::Relaxed))

@@ -11,8 +11,8 @@ use crate::args::{Cli, Command};
 use crate::exit::Exit;
 use crate::session::{Session, Stop};
 use crate::{
-    convert, diff, errors, generate, inspect, ls, pack, registry, servers, signals, store, unpack, validate,
-    verify,
+    convert, diff, errors, generate, inspect, ls, migrate, pack, registry, servers, signals, store, unpack,
+    validate, verify,
 };
 
 /// `imageadm`.
@@ -62,6 +62,7 @@ pub fn main() -> ExitCode {
         Command::Gc(args) => store::gc(args, &session),
         Command::Fsck(args) => store::fsck(args, &session),
         Command::Du(args) => store::du(args, &session),
+        Command::Migrate(args) => migrate::run(args, &session),
         Command::Completions(args) => generate::completions(args),
         Command::Man(args) => generate::man(args),
     };

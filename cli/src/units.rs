@@ -1,6 +1,6 @@
 //! Sizes, compressions and other small values of options.
 
-use aurora_convert::sink::{Codec, Compression};
+use aurora_convert::sink::Compression;
 
 /// A number of things: `1 layer`, `2 layers`.
 pub(crate) fn counted(n: impl TryInto<u64>, one: &str, many: &str) -> String {
@@ -38,27 +38,7 @@ pub(crate) fn parse_size(text: &str) -> Result<u64, String> {
 
 /// `CODEC[:LEVEL]`.
 pub(crate) fn parse_compression(text: &str) -> Result<Compression, String> {
-    let (name, level) = match text.split_once(':') {
-        Some((name, level)) => (name, Some(level)),
-        None => (text, None),
-    };
-    let (codec, levels) = match name {
-        "none" => (Codec::None, None),
-        "gzip" => (Codec::Gzip, Some(1..=9)),
-        "zstd" => (Codec::Zstd, Some(1..=22)),
-        "bzip2" => (Codec::Bzip2, Some(1..=9)),
-        "xz" => (Codec::Xz, Some(0..=9)),
-        _ => return Err(format!("compression is none, gzip, zstd, bzip2 or xz: {name}")),
-    };
-    let level = match (level, levels) {
-        (None, _) => None,
-        (Some(_), None) => return Err("none has no level".to_owned()),
-        (Some(text), Some(levels)) => {
-            let bad = || format!("a level of {name} is {} to {}: {text}", levels.start(), levels.end());
-            Some(text.parse().ok().filter(|level| levels.contains(level)).ok_or_else(bad)?)
-        }
-    };
-    Ok(Compression { codec, level })
+    text.parse()
 }
 
 /// Bytes for people: `1.5 GiB`.
@@ -81,6 +61,8 @@ pub(crate) fn show_size(bytes: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use aurora_convert::sink::Codec;
+
     use super::*;
 
     #[test]

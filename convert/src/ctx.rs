@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use aurora_engine::body::SpoolBudget;
 use aurora_engine::host::{HostPrograms, Programs, Zfs};
-pub use aurora_engine::remote::{ClientOptions, Trust};
+pub use aurora_engine::remote::{ClientOptions, RateLimit, Trust};
 
 use crate::fidelity::Loss;
 use crate::registry::RegistryOptions;
@@ -128,6 +128,35 @@ impl<'a> Ctx<'a> {
         let spools = SpoolBudget::new(options.memory / 2, &options.temp_dir);
         let programs = Arc::new(HostPrograms::new(cancel.flag()));
         Self { options, progress, cancel, spools, programs, losses: Mutex::default() }
+    }
+
+    /// For one of several jobs: what is lost is its own, and memory is shared by all. Spools of a job go where those of
+    /// this one do.
+    pub(crate) fn job<'b>(&'b self, progress: &'b dyn Progress, threads: usize) -> Ctx<'b> {
+        Ctx {
+            options: Options { threads, ..self.options.clone() },
+            progress,
+            cancel: self.cancel,
+            spools: self.spools.clone(),
+            programs: Arc::clone(&self.programs),
+            losses: Mutex::default(),
+        }
+    }
+
+    /// As a job of its own that something else stops.
+    pub(crate) fn cancelled_by<'b>(&'b self, cancel: &'b Cancel, progress: &'b dyn Progress) -> Ctx<'b> {
+        Ctx {
+            cancel,
+            programs: Arc::new(HostPrograms::new(cancel.flag())),
+            ..self.job(progress, self.options.threads)
+        }
+    }
+
+    /// The same, with temporary files elsewhere.
+    pub(crate) fn within<'b>(&'b self, temp_dir: PathBuf) -> Ctx<'b> {
+        let spools = SpoolBudget::new(self.options.memory / 2, &temp_dir);
+        let job = self.job(self.progress, self.options.threads);
+        Ctx { options: Options { temp_dir, ..job.options.clone() }, spools, ..job }
     }
 
     /// With other programs than the host's: tests record what is asked of them.

@@ -147,6 +147,15 @@ pub enum ErrorKind {
     /// A registry refuses, or does not keep to its protocol.
     #[error(transparent)]
     Registry(#[from] crate::registry::RegistryError),
+    /// The plan of a migration can't be read, or contradicts itself.
+    #[error("not a plan that can be run: {0}")]
+    Plan(String),
+    /// The journal of a migration is damaged, or in use.
+    #[error(transparent)]
+    Journal(#[from] crate::migrate::JournalError),
+    /// A queue can't be used.
+    #[error(transparent)]
+    Queue(aurora_engine::remote::nats::NatsError),
     /// What was to be read meanwhile could not be fetched.
     #[error(transparent)]
     Fetch(#[from] FetchError),
@@ -274,6 +283,11 @@ impl Error {
             | ErrorKind::DiffId { .. } => {
                 Some("the image is damaged or hostile; `imageadm verify` lists every problem it has")
             }
+            ErrorKind::Plan(_) => {
+                Some("`imageadm migrate plan` makes one; docs/migrate.md says what is in it")
+            }
+            ErrorKind::Journal(e) => e.hint(),
+            ErrorKind::Queue(e) => e.hint(),
             ErrorKind::NotCollected(_) => Some("bring the image in again, or take it out with `imageadm rm`"),
             ErrorKind::Lossy(_) => Some("leave out --strict to convert all the same"),
             _ => None,
@@ -287,6 +301,15 @@ impl From<aurora_engine::remote::RemoteError> for ErrorKind {
         match e {
             aurora_engine::remote::RemoteError::Stopped => Self::Interrupted,
             e => Self::Remote(e),
+        }
+    }
+}
+
+impl From<aurora_engine::remote::nats::NatsError> for ErrorKind {
+    fn from(e: aurora_engine::remote::nats::NatsError) -> Self {
+        match e {
+            aurora_engine::remote::nats::NatsError::Stopped => Self::Interrupted,
+            e => Self::Queue(e),
         }
     }
 }

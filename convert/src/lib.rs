@@ -13,6 +13,7 @@ pub mod image;
 pub mod imgapi;
 mod interrupt;
 mod lineage;
+pub mod migrate;
 pub mod names;
 pub mod ops;
 mod records;
@@ -25,7 +26,7 @@ pub mod tree;
 
 pub use ctx::{
     Cancel, ClientOptions, Counter, Ctx, DEFAULT_MAX_DECODED, DEFAULT_MEMORY, NoProgress, Options, Progress,
-    Trust,
+    RateLimit, Trust,
 };
 pub use error::{Error, ErrorKind, Location, Result};
 pub use fidelity::{Loss, LossKind};

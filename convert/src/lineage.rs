@@ -38,6 +38,7 @@ pub struct Lineage {
 }
 
 /// One layer or snapshot, applied.
+#[derive(Clone)]
 pub struct Step {
     /// The whole tree after this step.
     pub tree: Arc<Tree>,

@@ -20,6 +20,7 @@ mod fault_server;
     reason = "it belongs to another package, which exports and uses all of it"
 )]
 mod http;
+mod migrate;
 mod names;
 mod originals;
 mod pack;

@@ -11,7 +11,7 @@ use self::args::{Ancestry, Avail, Channels, Import, Show, Table, Whose};
 use self::sources::urls;
 use crate::errors;
 use crate::exit::Exit;
-use crate::output::{Output, safe};
+use crate::output::{Output, aligned, safe};
 use crate::session::{Session, Stop};
 use crate::units::show_size;
 
@@ -133,20 +133,6 @@ fn images(out: &mut Output, found: &[Found], table: &Table, columns: &Columns) -
     }
     rows.extend(found.iter().map(|image| columns.cells(image.row())));
     aligned(&rows).iter().try_for_each(|line| out.line(line))
-}
-
-/// Columns below each other; nothing behind the last.
-fn aligned(rows: &[Vec<String>]) -> Vec<String> {
-    let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(|cell| safe(cell)).collect()).collect();
-    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let width = |at: usize| rows.iter().filter_map(|row| row.get(at)).map(|cell| cell.chars().count()).max();
-    let widths: Vec<usize> = (0..columns).map(|at| width(at).unwrap_or(0)).collect();
-    let line = |row: &Vec<String>| {
-        let cells: Vec<String> =
-            row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
-        cells.join("  ").trim_end().to_owned()
-    };
-    rows.iter().map(line).collect()
 }
 
 #[cfg(test)]

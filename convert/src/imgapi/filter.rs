@@ -37,6 +37,11 @@ impl Filter {
         (is_known && is_plain).then_some((self.field.as_str(), self.value.as_str()))
     }
 
+    /// Whether it is about what manifests do not tell.
+    pub(crate) fn is_for_servers(&self) -> bool {
+        SERVERS_ONLY.contains(&self.field.as_str())
+    }
+
     /// Whether an image fits.
     pub fn fits(&self, manifest: &Manifest) -> bool {
         if SERVERS_ONLY.contains(&self.field.as_str()) {

@@ -147,6 +147,7 @@ pub(super) fn write_placed(
     }
     let write = WriteOptions {
         upon,
+        made: Vec::new(),
         share_layers: options.layers == Layers::Keep,
         compression: options.compression,
         platform: options.selection.platform.clone(),

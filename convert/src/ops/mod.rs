@@ -26,6 +26,7 @@ pub use inspect::{Inspection, LayerInfo, LossInfo, ManifestInfo, SnapshotInfo, i
 pub use into_store::default_layers;
 pub use list::{LayerRow, ListRequest, Listing, list};
 pub use pack::{PackOptions, Settings, pack};
+pub(crate) use placement::place;
 pub(crate) use registry::registry_target;
 pub use registry::{Copied, CopyOptions, Moved, copy, get, login, logout, push, tags};
 pub use servers::{Answer, Found, ancestry, avail, channels, import, local_ancestry, ping, show};

@@ -26,7 +26,7 @@ pub(super) fn lift(
 /// Places all trees. `wanted` is where the root file system lies in the dataset: of the result if that is a ZFS
 /// stream, else of the source; `None` leaves a stream written with its root at the top, and tells a zonepath
 /// that is read by its looks. A SmartOS image is always written as a zonepath.
-pub(super) fn place(
+pub(crate) fn place(
     lineage: &mut Lineage,
     src: &ImageName,
     dst: &ImageName,

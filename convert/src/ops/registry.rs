@@ -124,13 +124,13 @@ fn into(
 ) -> Result<Copied> {
     match dst {
         ImageName::Docker { name } => {
-            let target = registry_target(name, origin.repository(), ctx)?;
+            let target = registry_target(name, &[], origin.repository(), ctx)?;
             run(origin, &target, index, reference, options, ctx)
         }
         ImageName::Oci { dir, reference: name } => {
             let name = name.as_deref().unwrap_or(DEFAULT_NAME);
             reference::check_ref_name(name)?;
-            let target = LayoutTarget::open(dir, name)?;
+            let target = LayoutTarget::open(dir, &[name])?;
             run(origin, &target, index, reference, options, ctx)
         }
         ImageName::OciArchive { file, reference: name } => {
@@ -141,7 +141,7 @@ fn into(
             let scratch = ScratchDir::create(&ctx.options.temp_dir);
             let scratch = scratch.map_err(|e| Error::io("cannot make a temporary folder", e))?;
             let dir = scratch.path().join("layout");
-            let target = LayoutTarget::open(&dir, name)?;
+            let target = LayoutTarget::open(&dir, &[name])?;
             let copied = run(origin, &target, index, reference, options, ctx)?;
             archive::pack(&dir, out, file, ctx).map_err(|e| e.in_image(dst.to_string()))?;
             Ok(copied)
@@ -160,9 +160,11 @@ fn into(
     }
 }
 
-/// A repository that is written to.
+/// A repository that is written to. The image gets its tag there, and before that these further ones: what has the tag
+/// has all of them.
 pub(crate) fn registry_target(
     name: &RegistryName,
+    more: &[&str],
     from: Option<&RegistryName>,
     ctx: &Ctx<'_>,
 ) -> Result<RegistryTarget> {
@@ -172,7 +174,8 @@ pub(crate) fn registry_target(
     let endpoint = endpoints.last().expect("a registry is asked for at its own place at least");
     let from = from.filter(|from| from.host == endpoint.name.host);
     let remote = Remote::open(endpoint, Purpose::Push, from, ctx).map_err(named)?;
-    Ok(RegistryTarget::new(remote, name.written_tag().map(str::to_owned)))
+    let tags = more.iter().copied().chain(name.written_tag()).map(str::to_owned).collect();
+    Ok(RegistryTarget::new(remote, tags))
 }
 
 fn run(

@@ -3,6 +3,7 @@
 //! A `Remote` is one repository of one registry. What it gives is verified against the digest that led there before
 //! anything bears its name; what is sent is in the registry before whatever names it.
 
+mod catalog;
 mod challenge;
 mod conf;
 mod credentials;

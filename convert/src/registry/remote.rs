@@ -21,6 +21,8 @@ pub(crate) enum Purpose {
     Pull,
     /// Writing, too.
     Push,
+    /// Looking which repositories there are.
+    List,
 }
 
 /// A repository that can be talked to, from several threads.
@@ -29,6 +31,7 @@ pub(crate) struct Remote {
     stop: Arc<AtomicBool>,
     base: Url,
     pub(super) name: RegistryName,
+    is_insecure: bool,
     scopes: Vec<String>,
     secret: Option<Secret>,
     auth: Mutex<Auth>,
@@ -102,8 +105,11 @@ impl Remote {
     ) -> Result<Self> {
         let options = &ctx.options.registries;
         let name = endpoint.name.clone();
-        let rights = if purpose == Purpose::Push { "pull,push" } else { "pull" };
-        let mut scopes = vec![format!("repository:{}:{rights}", name.repository)];
+        let mut scopes = vec![match purpose {
+            Purpose::Pull => format!("repository:{}:pull", name.repository),
+            Purpose::Push => format!("repository:{}:pull,push", name.repository),
+            Purpose::List => "registry:catalog:*".to_owned(),
+        }];
         scopes.extend(mounted.map(|from| format!("repository:{}:pull", from.repository)));
         let insecure = options.insecure || endpoint.insecure;
         let remote_options = ctx.options.remote.clone();
@@ -118,6 +124,7 @@ impl Remote {
             stop: ctx.cancel.flag(),
             base: url("https")?,
             name: name.clone(),
+            is_insecure: endpoint.insecure,
             scopes,
             secret,
             auth: Mutex::new(Auth::None),
@@ -144,6 +151,31 @@ impl Remote {
         Ok(remote)
     }
 
+    /// Another repository of the same registry, over the same connections; nothing is sent. `None` where it is reached in
+    /// another way.
+    pub(crate) fn beside(&self, endpoint: &Endpoint, ctx: &Ctx<'_>) -> Result<Option<Self>> {
+        if endpoint.name.host != self.name.host || endpoint.insecure != self.is_insecure {
+            return Ok(None);
+        }
+        let secret = ctx.options.registries.credentials.find(&endpoint.name, ctx.programs())?;
+        let auth = match &*self.auth() {
+            Auth::Basic(header) if secret == self.secret => Auth::Basic(header.clone()),
+            // Tokens are for one repository: the first answer asks for another one.
+            _ => Auth::None,
+        };
+        Ok(Some(Self {
+            client: Arc::clone(&self.client),
+            stop: Arc::clone(&self.stop),
+            base: self.base.clone(),
+            name: endpoint.name.clone(),
+            is_insecure: self.is_insecure,
+            scopes: vec![format!("repository:{}:pull", endpoint.name.repository)],
+            secret,
+            auth: Mutex::new(auth),
+            chunk: self.chunk,
+        }))
+    }
+
     /// The registry and the repository, as they are asked.
     pub(crate) fn name(&self) -> &RegistryName {
         &self.name
@@ -153,6 +185,11 @@ impl Remote {
     pub(super) fn url(&self, rest: &str) -> Url {
         let path = format!("/v2/{}/{rest}", self.name.repository);
         self.base.resolve(&path).expect("names are checked, and digests are well-formed")
+    }
+
+    /// A URL of the registry's.
+    pub(super) fn top(&self, rest: &str) -> Url {
+        self.base.resolve(&format!("/v2/{rest}")).expect("a host with a path is a URL")
     }
 
     /// Asks whether the work is to stop.
@@ -278,7 +315,7 @@ impl Remote {
     }
 
     /// There is no such thing.
-    pub(super) fn missing(&self, what: &str) -> Error {
+    pub(crate) fn missing(&self, what: &str) -> Error {
         ErrorKind::NoSuchImage(format!("{what} is not in {}", self.name.path())).into()
     }
 }

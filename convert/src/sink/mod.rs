@@ -11,6 +11,8 @@ pub mod tar;
 pub mod zfs;
 
 pub use aurora_engine::codec::{Codec, Compression};
+use aurora_engine::digest::Digest;
+use aurora_formats::oci::Descriptor;
 
 use crate::image::Platform;
 use crate::image::smartos::SmartosOptions;
@@ -35,6 +37,8 @@ pub struct WriteOptions {
     pub strict: bool,
     /// What the first layer lies upon: of OCI images.
     pub upon: Option<Base>,
+    /// The layers of the first steps, where they were made before and are where the image goes: of OCI images.
+    pub made: Vec<Made>,
     /// What the manifest of a SmartOS image is to say.
     pub smartos: SmartosOptions,
 }
@@ -74,6 +78,15 @@ impl Target {
     /// This host: what it receives itself.
     pub const HOST: Self =
         if cfg!(any(target_os = "illumos", target_os = "solaris")) { Self::Illumos } else { Self::OpenZfs };
+}
+
+/// A layer of a step that was made before. Steps and options being the same, it would become the same bytes again.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Made {
+    /// Of the layer.
+    pub(crate) descriptor: Descriptor,
+    /// Of its uncompressed bytes.
+    pub(crate) diff_id: Digest,
 }
 
 /// What was written.

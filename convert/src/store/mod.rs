@@ -8,9 +8,9 @@ mod reach;
 mod refs;
 mod split;
 
-pub(crate) use local::Local;
+pub(crate) use local::{Local, dir};
 pub use name::{StoredName, StoredNameError};
-pub(crate) use originals::{Original, Originals};
+pub(crate) use originals::{NO_CONFIG, Original, Originals, artifact};
 pub(crate) use reach::{Reach, RefFaultKind, Walk};
 pub(crate) use refs::{Entry, Refs};
 pub(crate) use split::split;

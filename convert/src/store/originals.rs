@@ -23,7 +23,19 @@ const MANIFEST: &str = "application/vnd.aurora.smartos.manifest.v1+json";
 /// Its second blob: the file, byte for byte.
 const FILE: &str = "application/vnd.aurora.smartos.file.v1";
 /// An artifact without a configuration has this one (OCI image-spec, manifest.md, "Guidance for an Empty Descriptor").
-const NO_CONFIG: &[u8] = b"{}";
+pub(crate) const NO_CONFIG: &[u8] = b"{}";
+
+/// The artifact of an image: which blobs it has, and what they are. `config` is [`NO_CONFIG`].
+pub(crate) fn artifact(manifest: (&Digest, u64), file: (&Digest, u64)) -> oci::Manifest {
+    let blob =
+        |media_type: &str, digest: &Digest, size: u64| Descriptor::new(media_type, digest.to_string(), size);
+    oci::Manifest {
+        config: blob(media::EMPTY, &Digest::sha256(NO_CONFIG), NO_CONFIG.len() as u64),
+        layers: vec![blob(MANIFEST, manifest.0, manifest.1), blob(FILE, file.0, file.1)],
+        artifact_type: Some(ARTIFACT.to_owned()),
+        ..oci::Manifest::default()
+    }
+}
 
 /// A SmartOS image that is kept in the store.
 pub(crate) struct Original {
@@ -121,16 +133,11 @@ impl Local {
             return Ok(name);
         }
         let (file, size) = self.take(path, promised, ctx)?;
-        let blob = |media_type: &str, bytes: &[u8]| -> Result<Descriptor> {
-            Ok(Descriptor::new(media_type, self.blobs().put(bytes)?.to_string(), bytes.len() as u64))
-        };
-        let artifact = oci::Manifest {
-            config: blob(media::EMPTY, NO_CONFIG)?,
-            layers: vec![blob(MANIFEST, &bytes)?, Descriptor::new(FILE, file.to_string(), size)],
-            artifact_type: Some(ARTIFACT.to_owned()),
-            ..oci::Manifest::default()
-        };
-        let descriptor = blob(media::MANIFEST, &artifact.to_bytes())?;
+        self.blobs().put(NO_CONFIG)?;
+        let manifest = self.blobs().put(&bytes)?;
+        let artifact = artifact((&manifest, bytes.len() as u64), (&file, size)).to_bytes();
+        let digest = self.blobs().put(&artifact)?.to_string();
+        let descriptor = Descriptor::new(media::MANIFEST, digest, artifact.len() as u64);
         self.edit(|refs| Ok(refs.set(descriptor, &name)))?;
         Ok(name)
     }

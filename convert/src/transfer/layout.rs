@@ -14,19 +14,34 @@ use crate::source::oci::digest;
 use crate::store::Refs;
 use crate::{Ctx, Error, ErrorKind, Result};
 
-/// A layout, and the name that the image gets there.
+/// A layout, and the names that the image gets there.
 pub(crate) struct LayoutTarget {
     dir: PathBuf,
-    name: String,
+    names: Vec<String>,
     /// What it becomes whole from, if it is new.
     staged: Mutex<Option<StagedDir>>,
     /// Keeps two writers from losing each other's names.
     _lock: Option<DirLock>,
 }
 
+/// Makes a layout without images, unless there is one.
+pub(crate) fn begin_layout(dir: &Path) -> Result<()> {
+    let named = |e| Error::io(dir.display().to_string(), e);
+    if fs::exists(&dir.join(layout::LAYOUT_FILE)).map_err(named)? {
+        return Ok(());
+    }
+    let target = LayoutTarget::open(dir, &[])?;
+    let staged = target.staged.lock().expect("no holder of this lock can panic").take();
+    let Some(staged) = staged else { return Ok(()) };
+    target.write(layout::INDEX_FILE, &Index::default().to_bytes())?;
+    target.write(layout::LAYOUT_FILE, &layout::content())?;
+    staged.root().set_mode(b"", 0o755).map_err(named)?;
+    staged.commit().map_err(named)
+}
+
 impl LayoutTarget {
     /// Opens the layout, or begins a new one.
-    pub(crate) fn open(dir: &Path, name: &str) -> Result<Self> {
+    pub(crate) fn open(dir: &Path, names: &[&str]) -> Result<Self> {
         let failed = |e: io::Error| match e.kind() {
             io::ErrorKind::AlreadyExists => {
                 ErrorKind::Exists(format!("{} is neither empty nor an OCI layout", dir.display())).into()
@@ -43,8 +58,8 @@ impl LayoutTarget {
             layout::check(&read(&place, layout::LAYOUT_FILE)?)?;
             Refs::parse(&read(&place, layout::INDEX_FILE)?)?;
         }
-        let (name, staged) = (name.to_owned(), Mutex::new(staged));
-        Ok(Self { dir: place, name, staged, _lock: lock })
+        let names = names.iter().map(|name| (*name).to_owned()).collect();
+        Ok(Self { dir: place, names, staged: Mutex::new(staged), _lock: lock })
     }
 
     fn land(&self, descriptor: &Descriptor) -> Result<Option<Landing>> {
@@ -98,7 +113,7 @@ impl Target for LayoutTarget {
             put(self.land(&list)?, &list, &bytes)?;
             refs.set(list, &fallback_tag(subject));
         }
-        let was = refs.set(top.clone(), &self.name);
+        let was: Vec<String> = self.names.iter().filter_map(|name| refs.set(top.clone(), name)).collect();
         if staged.is_some() {
             self.write(layout::LAYOUT_FILE, &layout::content())?;
         }
@@ -108,8 +123,8 @@ impl Target for LayoutTarget {
             staged.root().set_mode(b"", 0o755).map_err(named)?;
             staged.commit().map_err(named)?;
         }
-        let mut facts = vec![("name".to_owned(), self.name.clone())];
-        facts.extend(was.map(|digest| ("replaced".to_owned(), digest)));
+        let mut facts: Vec<_> = self.names.iter().map(|name| ("name".to_owned(), name.clone())).collect();
+        facts.extend(was.into_iter().map(|digest| ("replaced".to_owned(), digest)));
         Ok(facts)
     }
 }

@@ -17,7 +17,7 @@ use aurora_engine::remote::Destination;
 use aurora_engine::store::Landing;
 use aurora_formats::oci::{Descriptor, Index, media};
 
-pub(crate) use layout::LayoutTarget;
+pub(crate) use layout::{LayoutTarget, begin_layout};
 pub(crate) use local::LocalOrigin;
 pub(crate) use registry::{RegistryOrigin, RegistryTarget};
 pub(crate) use stored::StoredTarget;

@@ -86,13 +86,13 @@ impl Destination for Spooled {
 /// A repository that takes.
 pub(crate) struct RegistryTarget {
     remote: Remote,
-    /// The name that the image gets; none if it is to be found by its digest alone.
-    tag: Option<String>,
+    /// The names that the image gets; none if it is to be found by its digest alone.
+    tags: Vec<String>,
 }
 
 impl RegistryTarget {
-    pub(crate) fn new(remote: Remote, tag: Option<String>) -> Self {
-        Self { remote, tag }
+    pub(crate) fn new(remote: Remote, tags: Vec<String>) -> Self {
+        Self { remote, tags }
     }
 }
 
@@ -124,18 +124,18 @@ impl Target for RegistryTarget {
         for (subject, referrers) in attached {
             self.remote.list_referrers(subject, referrers)?;
         }
-        if let Some(tag) = &self.tag {
+        for tag in &self.tags {
             // One that means this already is not put again.
             let is_there = self.remote.manifest(tag)?.is_some_and(|(found, _)| found.digest == top.digest);
             if !is_there {
                 self.remote.put_manifest(tag, &top.media_type, bytes)?;
             }
         }
-        let name = self.remote.name();
-        let shown = match &self.tag {
-            Some(tag) => format!("{}:{tag}", name.path()),
-            None => format!("{}@{}", name.path(), top.digest),
-        };
-        Ok(vec![("name".to_owned(), shown)])
+        let path = self.remote.name().path();
+        let named = |shown: String| ("name".to_owned(), shown);
+        if self.tags.is_empty() {
+            return Ok(vec![named(format!("{path}@{}", top.digest))]);
+        }
+        Ok(self.tags.iter().map(|tag| named(format!("{path}:{tag}"))).collect())
     }
 }

@@ -16,6 +16,7 @@ mod zstd;
 
 use std::fmt;
 use std::io::{self, Read};
+use std::str::FromStr;
 
 pub use detect::{DETECT_LEN, detect};
 pub use encoder::{Encoder, writer};
@@ -64,6 +65,44 @@ pub struct Compression {
     pub codec: Codec,
     /// Its level; `None` is the codec's own default.
     pub level: Option<u32>,
+}
+
+impl FromStr for Compression {
+    type Err = String;
+
+    /// Reads `CODEC[:LEVEL]`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, level) = match text.split_once(':') {
+            Some((name, level)) => (name, Some(level)),
+            None => (text, None),
+        };
+        let (codec, levels) = match name {
+            "none" => (Codec::None, None),
+            "gzip" => (Codec::Gzip, Some(1..=9)),
+            "zstd" => (Codec::Zstd, Some(1..=22)),
+            "bzip2" => (Codec::Bzip2, Some(1..=9)),
+            "xz" => (Codec::Xz, Some(0..=9)),
+            _ => return Err(format!("compression is none, gzip, zstd, bzip2 or xz: {name}")),
+        };
+        let level = match (level, levels) {
+            (None, _) => None,
+            (Some(_), None) => return Err("none has no level".to_owned()),
+            (Some(text), Some(levels)) => {
+                let bad = || format!("a level of {name} is {} to {}: {text}", levels.start(), levels.end());
+                Some(text.parse().ok().filter(|level| levels.contains(level)).ok_or_else(bad)?)
+            }
+        };
+        Ok(Self { codec, level })
+    }
+}
+
+impl fmt::Display for Compression {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.level {
+            Some(level) => write!(f, "{}:{level}", self.codec),
+            None => self.codec.fmt(f),
+        }
+    }
 }
 
 /// Unpacks whatever `inner` holds: the codec is told by the first bytes, and all members, frames and streams

@@ -1,6 +1,7 @@
 //! The file system: files that appear when they are whole, trees read and written below a directory that
 //! nothing can lead out of.
 
+mod append;
 mod atomic;
 mod beneath;
 mod copy;
@@ -19,6 +20,7 @@ mod stoppable;
 mod walk;
 mod xattr;
 
+pub use append::AppendFile;
 pub use atomic::{AtomicFile, OutputFile, replace_file, replace_private_file};
 pub(crate) use copy::copy_range;
 pub use file::{

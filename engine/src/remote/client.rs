@@ -9,7 +9,7 @@ use ureq::http::{Response, StatusCode};
 use ureq::{Agent, Body, SendBody};
 
 use super::retry::{may_pass, retry_after};
-use super::{Pace, RemoteError, RetryPolicy, SystemPace, Trust, Url};
+use super::{Pace, RateLimit, RemoteError, RetryPolicy, SystemPace, Trust, Url};
 
 /// What tunes a client.
 #[derive(Debug, Clone)]
@@ -28,6 +28,8 @@ pub struct ClientOptions {
     pub use_proxy: bool,
     /// Whose certificates are believed.
     pub trust: Trust,
+    /// How fast files may come and go; every client that has it together.
+    pub limit: Option<Arc<RateLimit>>,
 }
 
 impl Default for ClientOptions {
@@ -40,6 +42,7 @@ impl Default for ClientOptions {
             pace: Arc::new(SystemPace),
             use_proxy: true,
             trust: Trust::System,
+            limit: None,
         }
     }
 }
@@ -200,6 +203,13 @@ impl Client {
         let message = message(&body);
         let error = RemoteError::Status { url: url.to_string(), status, message, body };
         Failure { error, is_passing: may_pass(status), asked }
+    }
+
+    /// Bytes of a file have moved: waits where that was too fast.
+    pub(super) fn pay(&self, bytes: u64, stop: &dyn Fn() -> bool) {
+        if let Some(limit) = &self.options.limit {
+            limit.pay(bytes, &*self.options.pace, stop);
+        }
     }
 
     /// What time it is.

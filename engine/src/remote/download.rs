@@ -212,6 +212,7 @@ impl Download<'_> {
             }
             to.append(&buf[..n]).map_err(|source| Failure::last(RemoteError::Write { source }))?;
             count(n as u64);
+            self.client.pay(n as u64, stop);
         }
     }
 

@@ -107,7 +107,14 @@ impl Client {
             Payload::None if !takes_body => send(None)?,
             Payload::None => send(Some(&mut io::empty()))?,
             Payload::Bytes(mut bytes) => send(Some(&mut bytes))?,
-            Payload::Part(body, at, left) => send(Some(&mut Part { body, at, left, count }))?,
+            Payload::Part(body, at, left) => {
+                let moved = |n| {
+                    count(n);
+                    // Whoever stops shuts the client down, and with it this request.
+                    self.pay(n, &|| false);
+                };
+                send(Some(&mut Part { body, at, left, count: &moved }))?
+            }
         };
         let status = response.status().as_u16();
         if may_pass(status) {

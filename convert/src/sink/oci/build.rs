@@ -53,6 +53,12 @@ pub(super) fn build(request: &Request<'_>, store: &mut Store<'_>, ctx: &Ctx<'_>)
     for (n, step) in steps.iter().enumerate() {
         ctx.check()?;
         ctx.progress.phase("layers");
+        if let Some(made) = request.options.made.get(n) {
+            tell(&mut facts, below + n, &made.descriptor, &made.diff_id);
+            layers.push(made.descriptor.clone());
+            diff_ids.push(made.diff_id.to_string());
+            continue;
+        }
         let under = match n.checked_sub(1) {
             Some(n) => Some(&*steps[n].tree),
             None => base.map(|base| &*base.tree),

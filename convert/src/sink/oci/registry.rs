@@ -14,7 +14,7 @@ use crate::{Ctx, Error, Result};
 /// Writes an image, and gives it its tag.
 pub(super) fn write(request: &Request<'_>, name: &RegistryName, ctx: &Ctx<'_>) -> Result<Outcome> {
     // Reached first: who may not write there should know before hours of work.
-    let target = crate::ops::registry_target(name, None, ctx)?;
+    let target = crate::ops::registry_target(name, &[], None, ctx)?;
     let scratch = ScratchDir::create(&ctx.options.temp_dir);
     let scratch = scratch.map_err(|e| Error::io("cannot make a temporary folder", e))?;
     let dir = scratch.path().join("layout");

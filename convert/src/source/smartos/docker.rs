@@ -7,7 +7,7 @@ use std::sync::Arc;
 use aurora_engine::codec;
 use aurora_engine::digest::{Algorithm, Digest, Hasher};
 use aurora_engine::fs;
-use aurora_formats::smartos::Json;
+use aurora_formats::smartos::{Json, Manifest};
 
 use super::file;
 use super::library::Entry;
@@ -15,39 +15,68 @@ use crate::image::smartos::from_manifest;
 use crate::lineage::{Layers, Lineage, Loaded, Step};
 use crate::source::ReadOptions;
 use crate::source::ingest::{Ingested, ingest};
-use crate::tree::{self, Tree};
+use crate::tree;
 use crate::{Ctx, Error, ErrorKind, Result};
 
 /// Reads the layers, base first. The rules are OCI's: what a whiteout removes is always below its own layer.
 pub(super) fn read(layers: &[Entry], options: &ReadOptions, ctx: &Ctx<'_>) -> Result<Loaded> {
-    let Some(top) = layers.last() else { return Err(ErrorKind::NoSuchImage("no layers".into()).into()) };
-    let mut image = from_manifest(&top.manifest)?;
-    let (mut tree, mut chain): (Option<Arc<Tree>>, Option<Digest>) = (None, None);
-    let mut steps = Vec::new();
+    let mut chain: Option<Layered> = None;
     for (number, layer) in layers.iter().enumerate() {
         let located = |e: Error| e.in_layer(number + 1, layers.len(), layer.path.display().to_string());
         let path = file::verified(layer, ctx).map_err(located)?;
-        let (taken, diff_id) = take(&path, ctx).map_err(located)?;
-        let next = Arc::new(tree::apply(tree.as_deref(), &taken.changes).map_err(located)?);
-        let link = match &chain {
-            Some(below) => Digest::sha256(format!("{below} {diff_id}").as_bytes()),
+        chain = Some(Layered::upon(chain.as_ref(), &layer.manifest, &path, ctx).map_err(located)?);
+    }
+    let Some(chain) = chain else { return Err(ErrorKind::NoSuchImage("no layers".into()).into()) };
+    let mut lineage = chain.lineage()?;
+    if options.layers == Layers::Squash {
+        lineage.steps.drain(..lineage.steps.len() - 1);
+        lineage.steps.iter_mut().for_each(|step| step.created_by = None);
+    }
+    Ok(Loaded::Filesystem(lineage))
+}
+
+/// A layer and all below it; never changed.
+pub(crate) struct Layered {
+    manifest: Manifest,
+    steps: Vec<Step>,
+    /// What they were called.
+    digests: Vec<String>,
+}
+
+impl Layered {
+    /// Reads a layer, whose file has been found to be the right one, upon those below it.
+    pub(super) fn upon(
+        below: Option<&Self>,
+        manifest: &Manifest,
+        file: &Path,
+        ctx: &Ctx<'_>,
+    ) -> Result<Self> {
+        let (taken, diff_id) = take(file, ctx)?;
+        let last = below.and_then(|below| below.steps.last());
+        let tree = Arc::new(tree::apply(last.map(|step| &*step.tree), &taken.changes)?);
+        let chain_id = match last {
+            Some(below) => Digest::sha256(format!("{} {diff_id}", below.chain_id).as_bytes()),
             None => diff_id,
         };
-        let id = layer.manifest.tag("docker:id").and_then(Json::as_str);
-        image.layers.extend(id.map(str::to_owned));
-        if options.layers == Layers::Keep || number + 1 == layers.len() {
-            let line = layer.manifest.text("description")?.filter(|text| !text.is_empty());
-            steps.push(Step {
-                tree: next.clone(),
-                chain_id: link.clone(),
-                snapshot: None,
-                created: layer.manifest.published_at()?,
-                created_by: line.filter(|_| options.layers == Layers::Keep),
-            });
-        }
-        (tree, chain) = (Some(next), Some(link));
+        let mut steps = below.map_or_else(Vec::new, |below| below.steps.clone());
+        let mut digests = below.map_or_else(Vec::new, |below| below.digests.clone());
+        digests.extend(manifest.tag("docker:id").and_then(Json::as_str).map(str::to_owned));
+        steps.push(Step {
+            tree,
+            chain_id,
+            snapshot: None,
+            created: manifest.published_at()?,
+            created_by: manifest.text("description")?.filter(|text| !text.is_empty()),
+        });
+        Ok(Self { manifest: manifest.clone(), steps, digests })
     }
-    Ok(Loaded::Filesystem(Lineage { image, steps }))
+
+    /// What was read, every layer of it.
+    pub(super) fn lineage(&self) -> Result<Lineage> {
+        let mut image = from_manifest(&self.manifest)?;
+        image.layers.clone_from(&self.digests);
+        Ok(Lineage { image, steps: self.steps.clone() })
+    }
 }
 
 /// Takes in a layer, whatever it is packed with; and the digest of its uncompressed bytes.

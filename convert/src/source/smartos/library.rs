@@ -97,6 +97,11 @@ impl Library {
         }
     }
 
+    /// All of them, by their paths.
+    pub(super) fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.values()
+    }
+
     /// The image of that uuid.
     pub(super) fn find(&self, uuid: Uuid) -> Option<&Entry> {
         self.entries.get(self.by_uuid.get(&uuid)?)
@@ -104,7 +109,7 @@ impl Library {
 }
 
 /// Reads one manifest, or the record of an installed image.
-fn entry(path: &Path) -> Result<Entry> {
+pub(super) fn entry(path: &Path) -> Result<Entry> {
     let named = |e: Error| e.in_image(path.display().to_string());
     let bytes = match fs::read_limited(path, MAX_DOCUMENT as u64) {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {

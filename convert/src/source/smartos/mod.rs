@@ -7,6 +7,7 @@ mod check;
 mod docker;
 mod file;
 mod library;
+mod member;
 mod shelf;
 
 use std::path::{Path, PathBuf};
@@ -17,6 +18,7 @@ use aurora_formats::smartos::{ImageType, Manifest, SmartosError, Uuid};
 pub(crate) use check::REFUSED;
 pub use check::{Checked, Finding, check};
 pub(crate) use file::hash;
+pub(crate) use member::{Found, Member, all};
 pub(crate) use shelf::{Shelf, Shelves};
 
 use self::library::{Entry, Library};

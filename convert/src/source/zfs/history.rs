@@ -19,6 +19,7 @@ use crate::{Ctx, Loss, LossKind, Result};
 const MAX_PRESENT: usize = 50;
 
 /// One snapshot.
+#[derive(Clone)]
 pub(super) struct Snapshot {
     /// `dataset@snapshot`.
     pub(super) name: Vec<u8>,
@@ -37,8 +38,8 @@ pub(super) struct Snapshot {
 /// What was read of a snapshot.
 type Known = Result<usize, ZfsError>;
 
-/// All snapshots.
-#[derive(Default)]
+/// All snapshots. A copy shares what they hold.
+#[derive(Clone, Default)]
 pub(super) struct History {
     /// In the order they came.
     pub(super) snapshots: Vec<Snapshot>,

@@ -11,6 +11,7 @@ mod history;
 mod input;
 mod objects;
 mod pick;
+mod sequel;
 mod survey;
 mod volume;
 mod walk;
@@ -26,6 +27,7 @@ use aurora_formats::zfs::format::objset;
 pub use survey::{SubstreamInfo, survey};
 
 pub(crate) use self::input::Input;
+pub(crate) use self::sequel::Sequel;
 
 use self::dataset::{Data, Filesystem};
 use self::history::History;
@@ -88,9 +90,25 @@ fn filesystem(
     image: Image,
     ctx: &Ctx<'_>,
 ) -> Result<Lineage> {
+    let (steps, _) = steps(history, chain, None, ctx)?;
+    Ok(Lineage { image, steps })
+}
+
+/// The steps of a chain, and what was walked for the last of them. `known` are those at its bottom that were made before,
+/// with what was walked for the last of these.
+fn steps(
+    history: &History,
+    chain: &[&history::Snapshot],
+    known: Option<(&[Step], Arc<Walked>)>,
+    ctx: &Ctx<'_>,
+) -> Result<(Vec<Step>, Option<Arc<Walked>>)> {
     let mut steps = Vec::with_capacity(chain.len());
-    let mut below: Option<(Walked, &history::Snapshot)> = None;
-    for (number, snapshot) in chain.iter().enumerate() {
+    let mut below: Option<(Arc<Walked>, &history::Snapshot)> = None;
+    if let Some((made, walked)) = known {
+        steps.extend(made.iter().cloned());
+        below = made.len().checked_sub(1).and_then(|at| chain.get(at)).map(|snapshot| (walked, *snapshot));
+    }
+    for (number, snapshot) in chain.iter().enumerate().skip(steps.len()) {
         let located =
             |e: Error| e.in_layer(number + 1, chain.len(), snapshot.name.escape_ascii().to_string());
         let fs = Filesystem::open(data(history, snapshot)?).map_err(located)?;
@@ -98,7 +116,7 @@ fn filesystem(
             Some((walked, old)) => old.objects.as_ref().map(|objects| Below { walked, objects }),
             None => None,
         };
-        let walked = walk::walk(fs, known, ctx).map_err(located)?;
+        let walked = Arc::new(walk::walk(fs, known, ctx).map_err(located)?);
         steps.push(Step {
             tree: Arc::new(walked.tree.clone()),
             chain_id: chain_id(snapshot.guid),
@@ -108,7 +126,7 @@ fn filesystem(
         });
         below = Some((walked, snapshot));
     }
-    Ok(Lineage { image, steps })
+    Ok((steps, below.map(|(walked, _)| walked)))
 }
 
 fn volume(history: &History, chain: &[&history::Snapshot], image: Image) -> Result<Volume> {
