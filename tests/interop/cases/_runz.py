@@ -84,7 +84,7 @@ def bundle(t, name, change=None):
 
 def groups(name):
     """Control groups of this name."""
-    return [path for path, dirs, _ in os.walk("/sys/fs/cgroup") if os.path.basename(path) == name]
+    return [path for path, dirs, _ in os.walk("/sys/fs/cgroup") if os.path.basename(path) in (name, "runz-" + name)]
 
 
 def parts(t, *all_):
