@@ -11,6 +11,9 @@ use aurora_convert::ops::{json_string, rfc3339};
 
 use crate::errors;
 
+/// Options before the command that have a value in the next word.
+const WITH_VALUE: [&str; 5] = ["--root", "--log", "--log-format", "--rootless", "--criu"];
+
 /// The file of `--log`, if there is one.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Log {
@@ -25,11 +28,17 @@ impl Log {
             let joined = format!("{name}=");
             let mut rest = args.iter().skip(1);
             while let Some(arg) = rest.next() {
-                if arg == name {
-                    return rest.next().cloned();
-                }
-                if let Some(value) = arg.to_str().and_then(|arg| arg.strip_prefix(&joined)) {
+                let text = arg.to_str().unwrap_or_default();
+                if let Some(value) = text.strip_prefix(&joined) {
                     return Some(value.into());
+                }
+                let next = if WITH_VALUE.contains(&text) { rest.next() } else { None };
+                if text == name {
+                    return next.cloned();
+                }
+                // The command: what follows may be that of a container.
+                if !text.starts_with('-') {
+                    return None;
                 }
             }
             None
@@ -99,5 +108,26 @@ mod tests {
             lines[1].starts_with("time=\"") && lines[1].ends_with("level=error msg=\"it \\\"fails\\\"\\n\"")
         );
         Log::default().record("nowhere");
+    }
+
+    #[test]
+    fn only_options_before_the_command_count() {
+        let of = |args: &[&str]| {
+            let args: Vec<OsString> = args.iter().map(|arg| (*arg).into()).collect();
+            Log::of_args(&args)
+        };
+        assert_eq!(of(&["runz", "exec", "c", "program", "--log", "/nonexistent/a"]).path, None);
+        let log = of(&[
+            "runz",
+            "--root",
+            "exec",
+            "--debug",
+            "--log",
+            "/nonexistent/a",
+            "--log-format",
+            "json",
+            "list",
+        ]);
+        assert_eq!((log.path, log.json), (Some("/nonexistent/a".into()), true));
     }
 }

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import time
 
-from cases.runz import bundle, groups
+from cases._runz import bundle, groups
 from lib import TOP
 
 # After which commands a point is passed; the last of them is killed there.

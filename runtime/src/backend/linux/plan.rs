@@ -17,8 +17,8 @@ pub(super) const FOLDER: &str = "linux";
 pub(super) const CONFIG: &str = "config.json";
 /// What it does not do.
 pub(super) const OURS: &str = "ours.json";
-/// Where groups go that the config names no place for.
-const GROUPS: &str = "/runz";
+/// Begins the name of a group that the config names no place for. Not in a group for all, which nobody would remove.
+const GROUP: &str = "/runz-";
 
 /// What is done by us and not by libcontainer.
 #[derive(Debug, Serialize, Deserialize)]
@@ -198,7 +198,7 @@ fn group(spec: &Spec, request: &Request<'_>) -> Result<String> {
         // From the top of each hierarchy; libcontainer would look for it elsewhere in some.
         Some(path) => format!("/{}", path.trim_start_matches('/')),
         None if systemd => format!(":runz:{}", request.id),
-        None => format!("{GROUPS}/{}", request.id),
+        None => format!("{GROUP}{}", request.id),
     };
     if Path::new(&path).components().any(|part| part == std::path::Component::ParentDir) {
         return Err(Error::config("linux.cgroupsPath", format!("leads upwards: {path:?}")));
@@ -286,10 +286,10 @@ mod tests {
     #[test]
     fn libcontainer_is_given_what_it_does_well() {
         let plan = planned(config(), &CreateOptions::default(), &Host::default()).unwrap();
-        assert_eq!(plan.undo, ["cgroup /runz/c"]);
+        assert_eq!(plan.undo, ["cgroup /runz-c"]);
         let given: Value = read(&plan, CONFIG).unwrap();
         assert_eq!(given["root"]["path"], "/b/rootfs");
-        assert_eq!(given["linux"]["cgroupsPath"], "/runz/c");
+        assert_eq!(given["linux"]["cgroupsPath"], "/runz-c");
         assert_eq!(
             (&given["process"]["cwd"], &given["mounts"][0]["destination"]),
             (&json!("/"), &json!("/proc"))
@@ -303,7 +303,7 @@ mod tests {
         assert_eq!(ours.copy_up, [CopyUp { at: "/run".into(), with_mode: true }]);
         assert_eq!(ours.process.cwd(), Path::new("/srv"));
         let steps = [
-            "cgroup /runz/c",
+            "cgroup /runz-c",
             "namespace mount",
             "namespace pid",
             "mount proc proc proc",
