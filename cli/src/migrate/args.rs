@@ -197,7 +197,7 @@ pub(crate) struct Worker {
     /// What the worker is called, as no other one of this migration [default: by host and process]
     #[arg(long, value_name = "NAME")]
     pub(crate) name: Option<String>,
-    /// Deliveries after which an image is given up
+    /// Tries after which an image is given up
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=1000))]
     pub(crate) tries: u64,
     /// Wait for more when the queue is empty

@@ -18,6 +18,8 @@ struct Note {
     sequence: u64,
     /// Counts on while it is held, so that others see that somebody lives.
     beat: u64,
+    /// How often it was taken: deliveries count those too that only waited for it.
+    tries: u64,
 }
 
 /// The right to work on an image. Not given back when dropped: who is killed can't either.
@@ -44,9 +46,10 @@ impl Lease {
     ) -> Result<Option<Self>> {
         let key = format!("lease.{}", safe(id));
         let found = shared.entry(&key)?;
-        let held: Option<Note> = found.as_ref().and_then(|entry| serde_json::from_slice(&entry.value).ok());
+        let note: Option<Note> = found.as_ref().and_then(|entry| serde_json::from_slice(&entry.value).ok());
+        let tries = note.as_ref().map_or(0, |note| note.tries) + 1;
         let revision = found.map_or(0, |entry| entry.revision);
-        if let Some(held) = held.filter(|held| held.worker.is_some()) {
+        if let Some(held) = note.filter(|note| note.worker.is_some()) {
             let is_same = held.sequence == delivery.sequence && delivery.count > 1;
             let since = match watched.get(&key) {
                 Some((seen, since)) if *seen == revision => *since,
@@ -61,9 +64,14 @@ impl Lease {
             }
         }
         watched.remove(&key);
-        let note = Note { worker: Some(worker.to_owned()), sequence: delivery.sequence, beat: 0 };
+        let note = Note { worker: Some(worker.to_owned()), sequence: delivery.sequence, beat: 0, tries };
         let lease = Self { key, note, revision };
         lease.write(shared)
+    }
+
+    /// How often it was taken, this time included.
+    pub(super) fn tries(&self) -> u64 {
+        self.note.tries
     }
 
     /// Tells others that somebody lives; `None` where the right was taken away.

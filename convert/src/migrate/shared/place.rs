@@ -134,6 +134,11 @@ impl Shared {
         self.write(&format!("begun.{}", safe(id)), &true).map(drop)
     }
 
+    /// Forgets how often an image was tried.
+    pub(super) fn forget_tries(&mut self, id: &str) -> Result<()> {
+        self.write(&format!("lease.{}", safe(id)), &()).map(drop)
+    }
+
     /// Keeps a message that nobody could finish.
     pub(super) fn bury(&mut self, id: &str, count: u64) -> Result<()> {
         self.write(&format!("dead.{}", safe(id)), &serde_json::json!({"id": id, "tries": count})).map(drop)

@@ -67,6 +67,7 @@ pub fn submit(plan: &Plan, shared: &mut Shared, options: &SubmitOptions, ctx: &C
             continue;
         }
         if outcome.is_some() {
+            shared.forget_tries(&image.id)?;
             shared.set_outcome(&image.id, None)?;
         }
         // The others are queued by whoever brings their origin.

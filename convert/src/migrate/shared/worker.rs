@@ -30,7 +30,7 @@ const LOOK: Duration = Duration::from_millis(50);
 pub struct WorkerOptions {
     /// What it is called; no two of a migration are called the same.
     pub name: String,
-    /// After so many deliveries an image is given up.
+    /// After so many tries an image is given up.
     pub tries: u64,
     /// Goes on when there is nothing more to do: for plans that are still to be submitted.
     pub stays: bool,
@@ -112,10 +112,11 @@ impl Worker<'_> {
         let watched = (&mut self.watched, now);
         let lease = Lease::take(&mut self.shared, &id, &self.options.name, delivery, self.ack_wait, watched)?;
         let Some(lease) = lease else { return Ok(self.shared.js.put_off(delivery, DELAY)?) };
-        if delivery.count > self.options.tries {
-            let text = format!("given up: delivered {} times, and no worker came to its end", delivery.count);
+        let tries = lease.tries();
+        if tries > self.options.tries {
+            let text = format!("given up: tried {} times, and no worker came to its end", tries - 1);
             let result = Ended::Failed { cause: Cause::Other, message: text, hint: None };
-            self.shared.bury(&id, delivery.count)?;
+            self.shared.bury(&id, tries)?;
             return self.finish(&card, &blank(&card.image, result), delivery, lease);
         }
         self.observer.started(0, &card.image);
@@ -124,13 +125,13 @@ impl Worker<'_> {
         let Some(lease) = lease else { return Ok(()) };
         let Some(outcome) = outcome else { return Ok(()) };
         let passes = outcome.cause().is_some_and(|cause| !cause.is_lasting());
-        if passes && delivery.count < self.options.tries {
+        if passes && tries < self.options.tries {
             self.observer.ended(Some(0), &outcome);
             lease.give_back(&mut self.shared)?;
             return Ok(self.shared.js.put_off(delivery, DELAY)?);
         }
         if passes {
-            self.shared.bury(&id, delivery.count)?;
+            self.shared.bury(&id, tries)?;
         }
         match &outcome.result {
             Ended::Done => self.worked.done += 1,
