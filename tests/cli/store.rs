@@ -456,3 +456,105 @@ fn files(dir: &Path) -> Vec<PathBuf> {
     }
     out
 }
+
+/// Content that does not pack, in a tree, and a store with an image of it that was looked at once.
+fn looked_at() -> Sample {
+    let sample = Sample::new();
+    let mut state = 1_u64;
+    let noise: Vec<u8> = (0..400_000)
+        .map(|_| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (state >> 56) as u8
+        })
+        .collect();
+    std::fs::write(sample.join("tree/noise"), noise).expect("the tree can be written");
+    on(&sample, &["convert", "dir:tree", "a"]).exits(0);
+    let told = document(&on(&sample, &["dedup", "--json"]).exits(0).out);
+    assert_eq!(told["kept"][0]["reason"], "no-gain", "{told}");
+    sample
+}
+
+#[test]
+fn no_blob_is_made_from_itself() {
+    let sample = looked_at();
+    for args in [&["dedup"][..], &["dedup"], &["dedup", "--undo"], &["dedup", "a"], &["gc"], &["dedup"]] {
+        on(&sample, args).exits(0);
+        on(&sample, &["fsck"]).exits(0);
+        on(&sample, &["diff", "a", "dir:tree"]).exits(0);
+    }
+    assert_eq!(document(&on(&sample, &["du", "--json"]).exits(0).out)["thin"], 0);
+}
+
+/// A store in which the layer of `a` is thin, and made of the file of a SmartOS image, whose encoder is not known.
+fn thin_upon() -> Sample {
+    let sample = looked_at();
+    on(&sample, &["convert", "--compress", "xz", "dir:tree", "smartos:image"]).exits(0);
+    on(&sample, &["convert", "smartos:image", "b"]).exits(0);
+    let told = document(&on(&sample, &["dedup", "--json"]).exits(0).out);
+    assert_eq!(told["thin"].as_array().map(Vec::len), Some(1), "{told}");
+    assert_eq!(told["kept"][0]["reason"], "encoder", "{told}");
+    sample
+}
+
+#[test]
+fn what_stands_for_blobs_is_no_garbage_while_it_can_not_be_read() {
+    let sample = thin_upon();
+    let record = files(&sample.join("s/aurora/thin")).remove(0);
+    let good = std::fs::read(&record).expect("it was listed");
+    let put = |bytes: &[u8]| {
+        std::fs::remove_file(&record).expect("it was there");
+        std::fs::write(&record, bytes).expect("it can be written");
+    };
+    put(&good[..good.len() - 1]);
+    for args in [&["gc"][..], &["dedup"], &["dedup", "--undo"]] {
+        assert!(on(&sample, args).exits(1).err.contains("damaged, or of a later version"), "{args:?}");
+    }
+    put(&good);
+    on(&sample, &["gc"]).exits(0);
+    on(&sample, &["diff", "a", "dir:tree"]).exits(0);
+    // Who knows nothing of features is told of this one again.
+    std::fs::remove_file(sample.join("s/aurora/meta.json")).expect("it was there");
+    std::fs::write(sample.join("s/aurora/meta.json"), "{").expect("it can be written");
+    on(&sample, &["fsck", "--repair"]).exits(1);
+    let meta = std::fs::read_to_string(sample.join("s/aurora/meta.json")).expect("it was made again");
+    assert!(meta.contains("\"thin\""), "{meta}");
+    // What is damaged for good is put aside, and the blob can be brought in again.
+    put(&good[..good.len() - 1]);
+    on(&sample, &["fsck", "--repair"]).exits(1);
+    assert!(!record.exists());
+    on(&sample, &["convert", "dir:tree", "a"]).exits(0);
+    on(&sample, &["fsck"]).exits(0);
+}
+
+#[test]
+fn a_thin_blob_that_is_lost_comes_back_with_its_image() {
+    let sample = thin_upon();
+    on(&sample, &["convert", "a", "oci:out"]).exits(0);
+    let largest = |blobs: Vec<PathBuf>| {
+        let size = |path: &PathBuf| std::fs::metadata(path).expect("it was listed").len();
+        blobs.into_iter().max_by_key(size).expect("there are blobs")
+    };
+    let source = largest(blobs(&sample));
+    let aside = sample.join("aside");
+    std::fs::rename(&source, &aside).expect("it can be moved");
+    assert!(on(&sample, &["fsck"]).exits(1).out.contains("can't be made again"));
+    assert_ne!(on(&sample, &["ls", "a"]).code, Some(0));
+    on(&sample, &["convert", "oci:out", "a"]).exits(0);
+    on(&sample, &["diff", "a", "dir:tree"]).exits(0);
+    std::fs::rename(&aside, &source).expect("it can be moved");
+    on(&sample, &["fsck"]).exits(0);
+    // A source that no image needs is lent, and given up when it is asked for.
+    on(&sample, &["dedup"]).exits(0);
+    let original = listed_names(&sample).into_iter().find(|name| name.starts_with("smartos/"));
+    on(&sample, &["rm", &original.expect("it is kept")]).exits(0);
+    on(&sample, &["gc"]).exits(0);
+    let du = document(&on(&sample, &["du", "--json"]).exits(0).out);
+    assert!(du["lent"].as_u64() > Some(0) && du["garbage"] == 0, "{du}");
+    on(&sample, &["diff", "a", "dir:tree"]).exits(0);
+    on(&sample, &["dedup"]).exits(0);
+    on(&sample, &["gc"]).exits(0);
+    let du = document(&on(&sample, &["du", "--json"]).exits(0).out);
+    assert!(du["lent"] == 0 && du["garbage"] == 0, "{du}");
+    on(&sample, &["diff", "a", "dir:tree"]).exits(0);
+    on(&sample, &["dedup", "nothing"]).exits(3);
+}

@@ -206,6 +206,10 @@ fn room(usage: &Usage) -> Vec<String> {
         let (stored, thin) = (show_size(usage.stored), show_size(usage.thin));
         lines.push(format!("{stored} on disk, as {thin} of it are thin"));
     }
+    if usage.lent > 0 {
+        let lent = show_size(usage.lent);
+        lines.push(format!("{lent} that no image needs but to make thin blobs of; dedup gives them up"));
+    }
     if usage.garbage > 0 {
         lines.push(format!("{} that no image needs; gc frees it", show_size(usage.garbage)));
     }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use aurora_engine::body::{Body, ReadAt};
 use aurora_engine::cbor::{self, ByteString};
+use aurora_engine::digest::Digest;
 use aurora_formats::model::{Device, Entry, EntryPath, Metadata, Node, Owner, Timestamp};
+use aurora_formats::tar;
 use serde::{Deserialize, Serialize};
 
 use crate::content::{Content, Extent, Slice};
@@ -21,6 +23,8 @@ struct Record {
     v: u64,
     /// Bytes of the layer, unpacked.
     n: u64,
+    /// Their digest.
+    d: String,
     c: Vec<Line>,
 }
 
@@ -70,8 +74,8 @@ enum Kind {
     Socket,
 }
 
-/// The record of a layer.
-pub(crate) fn encode(layer: &Ingested) -> Option<Vec<u8>> {
+/// The record of a layer with that diffID.
+pub(crate) fn encode(layer: &Ingested, diff_id: &Digest) -> Option<Vec<u8>> {
     let line = |change: &FileChange| match change {
         FileChange::Remove(path) => Line::Remove(bytes(path.as_bytes())),
         FileChange::Opaque(path) => Line::Opaque(bytes(path.as_bytes())),
@@ -90,12 +94,19 @@ pub(crate) fn encode(layer: &Ingested) -> Option<Vec<u8>> {
             }))
         }
     };
-    cbor::encode(&Record { v: VERSION, n: layer.bytes, c: layer.changes.changes.iter().map(line).collect() })
+    let c = layer.changes.changes.iter().map(line).collect();
+    cbor::encode(&Record { v: VERSION, n: layer.bytes, d: diff_id.to_string(), c })
 }
 
-/// The layer of a record, if it is one. Its files have no contents: to read one is an error.
-pub(crate) fn decode(record: &[u8]) -> Option<Ingested> {
+/// The layer of a record, if it is one and has that diffID and no more than so many bytes. Its files have no contents: to
+/// read one is an error.
+pub(crate) fn decode(record: &[u8], diff_id: &Digest, max_decoded: u64) -> Option<Ingested> {
     let record: Record = cbor::decode(record).filter(|record: &Record| record.v == VERSION)?;
+    // A member of an archive takes a block of it at least.
+    let is_possible = record.c.len() as u64 <= record.n / tar::BLOCK as u64;
+    if record.d != diff_id.to_string() || record.n > max_decoded || !is_possible {
+        return None;
+    }
     let body: Body = Arc::new(Unread(record.n));
     let change = |line: Line| -> Option<FileChange> {
         Some(match line {
@@ -212,8 +223,9 @@ mod tests {
             let stored = fs::read_limited(&blob, 1 << 26).unwrap();
             let (_, mut plain) = codec::reader(Box::new(io::Cursor::new(stored)), 1 << 26).unwrap();
             let Ok(layer) = ingest::ingest(&mut plain, None, &ctx) else { continue };
-            let record = encode(&layer).unwrap();
-            let again = decode(&record).unwrap();
+            let id = Digest::sha256(b"layer");
+            let record = encode(&layer, &id).unwrap();
+            let again = decode(&record, &id, layer.bytes).unwrap();
             assert_eq!(said(&again), said(&layer), "{}", blob.display());
             let content = again.changes.changes.iter().find_map(|change| match change {
                 FileChange::Add { content: Some(content), .. } if content.size > 0 => Some(content),
@@ -221,7 +233,9 @@ mod tests {
             });
             assert!(content.is_none_or(|c| io::copy(&mut c.reader(), &mut io::sink()).is_err()));
             // Cut short it is none.
-            assert!(decode(&record[..record.len() - 1]).is_none());
+            assert!(decode(&record[..record.len() - 1], &id, layer.bytes).is_none());
+            assert!(decode(&record, &Digest::sha256(b"other"), layer.bytes).is_none());
+            assert!(layer.bytes == 0 || decode(&record, &id, layer.bytes - 1).is_none());
             layers += 1;
         }
         assert!(layers > 100, "few layers: {layers}");
@@ -229,9 +243,12 @@ mod tests {
 
     #[test]
     fn what_can_not_be_is_no_record() {
+        let id = Digest::sha256(b"layer");
+        let decode = |record: &[u8]| decode(record, &id, 1 << 20);
+        let record = |v, c| cbor::encode(&Record { v, n: 512, d: id.to_string(), c }).unwrap();
         let add = |k: Kind, p: &[u8]| {
             let added = Added { p: bytes(p), k, m: 0, u: 0, g: 0, s: 0, t: 0, x: Vec::new(), o: 0 };
-            cbor::encode(&Record { v: 1, n: 0, c: vec![Line::Add(Box::new(added))] }).unwrap()
+            record(1, vec![Line::Add(Box::new(added))])
         };
         assert!(decode(&add(Kind::Fifo, b"a/b")).is_some());
         assert!(decode(&add(Kind::Fifo, b"../b")).is_none());
@@ -239,6 +256,8 @@ mod tests {
         assert!(decode(&add(Kind::File(10, vec![(0, 3), (5, 5)]), b"a")).is_some());
         assert!(decode(&add(Kind::File(10, vec![(0, 3), (5, 6)]), b"a")).is_none(), "beyond its size");
         assert!(decode(&add(Kind::File(10, vec![(5, 3), (0, 1)]), b"a")).is_none(), "backwards");
-        assert!(decode(&cbor::encode(&Record { v: 2, n: 0, c: Vec::new() }).unwrap()).is_none());
+        assert!(decode(&record(1, Vec::new())).is_some() && decode(&record(2, Vec::new())).is_none());
+        let many = (0..2).map(|_| Line::Remove(bytes(b"a"))).collect();
+        assert!(decode(&record(1, many)).is_none(), "more than the layer has room for");
     }
 }

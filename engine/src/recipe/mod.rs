@@ -29,8 +29,12 @@ impl Recipe {
     }
 
     /// Bytes that it takes of each body, in their order; what is taken twice counts twice.
-    pub fn taken(&self) -> Result<Vec<u64>, RecipeError> {
-        let mut out = vec![0_u64; self.bodies as usize];
+    /// `bodies` is how many its keeper knows of.
+    pub fn taken(&self, bodies: usize) -> Result<Vec<u64>, RecipeError> {
+        if self.bodies as usize != bodies {
+            return Err(RecipeError::Bodies { expected: self.bodies, actual: bodies });
+        }
+        let mut out = vec![0_u64; bodies];
         let mut ops = replay::instructions(&self.ops)?;
         while let Some(op) = ops::Op::read(&mut ops)? {
             match op {

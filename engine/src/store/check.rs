@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 
 use super::record::Kind;
+use super::thin::ThinRecord;
 use super::{Result, Store, StoreError};
 use crate::digest::{Algorithm, Digest, Hasher};
 use crate::fs;
@@ -35,6 +36,8 @@ pub enum BlobFault {
     Thin {
         /// Why.
         why: String,
+        /// Whether it is what is written there, and not the machine that has to follow it.
+        lasting: bool,
     },
 }
 
@@ -102,10 +105,15 @@ impl Store {
                     Some(record) if may_go_on(0) => {
                         let fault = self.check_thin(id, &record);
                         may_go_on(record.size);
-                        (record.size, fault.map(|why| BlobFault::Thin { why }))
+                        (record.size, fault.map(|(why, lasting)| BlobFault::Thin { why, lasting }))
                     }
                     Some(_) => (0, None),
-                    None => (0, Some(BlobFault::Thin { why: "the record is damaged".to_owned() })),
+                    None => {
+                        let read = self.load_needed::<ThinRecord>(Kind::Thin, id);
+                        let lasting = matches!(read, Err(StoreError::Record { .. }));
+                        let why = read.err().map_or_else(|| "it was removed".to_owned(), |e| e.to_string());
+                        (0, Some(BlobFault::Thin { why, lasting }))
+                    }
                 }
             })
             .collect();

@@ -55,6 +55,14 @@ pub enum StoreError {
         /// Its name.
         digest: Digest,
     },
+    /// A record without which nothing can be said can't be read.
+    #[error("{}: {fault}", path.display())]
+    Record {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        fault: String,
+    },
     /// What stands for a thin blob can't be followed.
     #[error("{fault}")]
     Thin {
@@ -96,6 +104,7 @@ impl StoreError {
             Self::Version { .. } | Self::Feature { .. } => {
                 Some("a later version of aurora made it; use that one")
             }
+            Self::Record { .. } => Some("`imageadm fsck --repair` puts a damaged one aside"),
             Self::NotMade { .. } => Some("`imageadm fsck` tells what of it is damaged"),
             _ => None,
         }

@@ -4,7 +4,8 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::thin::Made;
+use super::record::Kind;
+use super::thin::{self, Made};
 use super::{Result, StoreError, meta};
 use crate::body::{Body, FileBody, Sequential, SpoolBudget};
 use crate::digest::{Algorithm, Digest, VerifyingReader};
@@ -36,6 +37,8 @@ pub struct Store {
     dir: PathBuf,
     /// Whether there is a side directory; without it the layout is somebody else's, who may change its files.
     is_ours: bool,
+    /// Whether there is a feature that has to be known to write, and is not: then nothing is noted either.
+    pub(super) may_write: bool,
     /// Where thin blobs are made again.
     pub(super) spools: SpoolBudget,
     _lock: Option<Arc<FileLock>>,
@@ -55,7 +58,8 @@ impl Store {
             let is_ours = fs::is_dir(&side);
             let lock = if is_ours { shared_if_any(&side.join(LOCK))? } else { None };
             meta::check(&side.join(META), false)?;
-            return Ok(Self { dir: dir.to_owned(), is_ours, spools, _lock: lock.map(Arc::new) });
+            let may_write = meta::check(&side.join(META), true).is_ok();
+            return Ok(Self { dir: dir.to_owned(), is_ours, may_write, spools, _lock: lock.map(Arc::new) });
         }
         meta::check(&side.join(META), true)?;
         create(dir, files)?;
@@ -67,7 +71,8 @@ impl Store {
         let lock = lock.map_err(StoreError::io(&path))?;
         // Again: it may have been changed while this waited.
         meta::check(&side.join(META), true)?;
-        let store = Self { dir: dir.to_owned(), is_ours: true, spools, _lock: Some(Arc::new(lock)) };
+        let store =
+            Self { dir: dir.to_owned(), is_ours: true, may_write: true, spools, _lock: Some(Arc::new(lock)) };
         let partial = store.partial_dir();
         fs::remove_stale(&partial).map_err(StoreError::io(&partial))?;
         Ok(store)
@@ -108,7 +113,10 @@ impl Store {
     pub fn size(&self, digest: &Digest) -> Result<Option<u64>> {
         let path = self.blob_path(digest);
         let size = fs::size_of(&path).map_err(StoreError::io(&path))?;
-        Ok(size.or_else(|| self.thin_record(digest).map(|record| record.size)))
+        match size {
+            None => self.thin_size(digest),
+            there => Ok(there),
+        }
     }
 
     /// The bytes of a blob, not verified; `None` if it is not there. Large ones of our own stores are mapped; thin ones
@@ -235,6 +243,10 @@ fn create(dir: &Path, files: &[(&str, Vec<u8>)]) -> Result<()> {
         let path = side.join(name);
         if !fs::exists(&path).map_err(StoreError::io(&path))? {
             write_file(&path, &content)?;
+            // One that was lost said so.
+            if name == META && fs::is_dir(&side.join(Kind::Thin.dir())) {
+                meta::require(&path, thin::FEATURE)?;
+            }
         }
     }
     for (name, content) in files.iter().filter(|_| !is_layout) {

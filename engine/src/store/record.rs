@@ -20,6 +20,10 @@ const MAX_FACTS: u64 = 1 << 20;
 const MAX_LIST: u64 = 1 << 30;
 /// What packs lists of names to a fifth without being waited for.
 const LEVEL: i32 = 3;
+/// What that level needs.
+const MAX_WINDOW_LOG: u32 = 24;
+/// Lists of names pack to a tenth, regular ones to a fiftieth.
+const MAX_RATIO: u64 = 100;
 /// Bytes of the SHA-256 behind every record.
 const SUM: usize = 32;
 
@@ -156,8 +160,28 @@ impl Store {
         decode(kind, id, &bytes)
     }
 
+    /// As [`Store::load`], for a record that is all there is of something: one that can't be read, or not by this version,
+    /// is an error.
+    pub(super) fn load_needed<T: DeserializeOwned>(&self, kind: Kind, id: &Digest) -> Result<Option<T>> {
+        let path = self.record_path(kind, id);
+        let bytes = match fs::read_limited(&path, kind.max_size()) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            read => read.map_err(StoreError::io(&path))?,
+        };
+        match decode(kind, id, &bytes) {
+            Some(value) => Ok(Some(value)),
+            None => {
+                let fault = "a record that is damaged, or of a later version".to_owned();
+                Err(StoreError::Record { path, fault })
+            }
+        }
+    }
+
     /// Writes a record; one that is too large to be read is left out, and its size is `None`.
     pub(super) fn save<T: Serialize>(&self, kind: Kind, id: &Digest, value: &T) -> Result<Option<u64>> {
+        if !self.may_write {
+            return Ok(None);
+        }
         let bytes = encode(kind, id, value);
         if bytes.len() as u64 > kind.max_size() {
             return Ok(None);
@@ -190,10 +214,13 @@ impl Store {
     /// What was noted of a layer by [`Store::note_changes`].
     pub fn changes(&self, digest: &Digest) -> Option<Vec<u8>> {
         let packed: ByteString = self.load(Kind::Changes, digest)?;
-        let mut decoder = zstd::stream::Decoder::new(&packed.0[..]).ok()?.take(MAX_LIST);
+        let mut decoder = zstd::stream::Decoder::new(&packed.0[..]).ok()?;
+        decoder.window_log_max(MAX_WINDOW_LOG).ok()?;
+        // Names do not pack better than this; what does is made to take memory.
+        let most = (packed.0.len() as u64).saturating_mul(MAX_RATIO).saturating_add(MAX_FACTS);
         let mut out = Vec::new();
-        decoder.read_to_end(&mut out).ok()?;
-        Some(out)
+        decoder.take(most.saturating_add(1)).read_to_end(&mut out).ok()?;
+        (out.len() as u64 <= most).then_some(out)
     }
 
     /// Notes what a layer says, without its contents: whatever the caller makes of it.

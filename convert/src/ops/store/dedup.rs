@@ -6,8 +6,8 @@ use std::io::{self, Read};
 
 use aurora_engine::digest::Digest;
 use aurora_engine::fs::DirLock;
-use aurora_engine::store::Access;
 use aurora_engine::store::thin::{BodyKind, BodyRef, Contents, Encoding, Outcome, Pieces};
+use aurora_engine::store::{Access, StoreError};
 use rayon::prelude::*;
 use serde::Serialize;
 
@@ -62,15 +62,20 @@ pub enum KeptReason {
     NoGain,
     /// Thin blobs take contents from it.
     Source,
+    /// Others have changed the store meanwhile.
+    Changed,
 }
 
 impl fmt::Display for KeptReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Encoder => "packed by an encoder that is not known",
-            Self::Unreadable => "no whole archive, stream or disk",
+            Self::Unreadable => {
+                "it can't be unpacked as a whole archive, stream or disk, or not within --max-decoded"
+            }
             Self::NoGain => "it would be hardly smaller",
             Self::Source => "thin blobs take contents from it",
+            Self::Changed => "others have changed the store meanwhile; dedup may be run again",
         })
     }
 }
@@ -80,7 +85,10 @@ impl fmt::Display for KeptReason {
 pub fn dedup(names: &[ImageName], ctx: &Ctx<'_>) -> Result<Deduplicated> {
     let mut out = Deduplicated::default();
     if Local::open_if_any(ctx)?.is_none() {
-        return Ok(out);
+        return match names.first() {
+            Some(name) => Err(ErrorKind::NoSuchImage(name.to_string()).into()),
+            None => Ok(out),
+        };
     }
     let made = {
         let local = Local::open(Access::Write, ctx)?;
@@ -90,11 +98,12 @@ pub fn dedup(names: &[ImageName], ctx: &Ctx<'_>) -> Result<Deduplicated> {
         work.make_thin(candidates)?
     };
     let local = alone(ctx)?;
-    for digest in made {
-        if local.blobs().slim(&digest)? {
-            out.thin.push(digest.to_string());
-        }
+    let thin = local.blobs().slim(&made)?;
+    for digest in made.iter().filter(|digest| !thin.contains(digest)) {
+        let size = local.blobs().size(digest)?.unwrap_or(0);
+        out.keep(digest, size, KeptReason::Changed);
     }
+    out.thin = thin.iter().map(Digest::to_string).collect();
     out.thin.sort();
     out.kept.sort_by(|a, b| a.digest.cmp(&b.digest));
     out.after = swept(&local, ctx)?;
@@ -105,7 +114,10 @@ pub fn dedup(names: &[ImageName], ctx: &Ctx<'_>) -> Result<Deduplicated> {
 pub fn undo_dedup(names: &[ImageName], ctx: &Ctx<'_>) -> Result<Deduplicated> {
     let mut out = Deduplicated::default();
     if Local::open_if_any(ctx)?.is_none() {
-        return Ok(out);
+        return match names.first() {
+            Some(name) => Err(ErrorKind::NoSuchImage(name.to_string()).into()),
+            None => Ok(out),
+        };
     }
     {
         let local = Local::open(Access::Write, ctx)?;
@@ -215,8 +227,10 @@ impl<'a, 'c> Work<'a, 'c> {
             Self { local, ctx, out, chosen, sources: BTreeSet::new(), contents: Contents::default() };
         let poor = work.take_bodies(&needed)?;
         work.refatten(&needed, &poor)?;
-        for digest in needed.iter().filter(|digest| !work.sources.contains(digest)) {
-            if local.blobs().is_fat(digest)? {
+        // Blobs that may become thin are no place to take contents from, least of all their own.
+        for digest in &needed {
+            let is_candidate = work.chosen.contains_key(digest) || work.sources.contains(digest);
+            if !is_candidate && local.blobs().is_fat(digest)? {
                 local.blobs().add_contents(BodyKind::Blob, digest, &mut work.contents);
             }
         }
@@ -324,7 +338,7 @@ impl<'a, 'c> Work<'a, 'c> {
     fn keep(&mut self, digest: &Digest, size: u64, reason: KeptReason) -> Result<()> {
         let blobs = self.local.blobs();
         let mut reason = reason;
-        if !self.contents.has(BodyKind::Blob, digest) {
+        if !blobs.add_contents(BodyKind::Blob, digest, &mut self.contents) {
             let split = splitter(self.ctx);
             match blobs.list_contents(digest, self.ctx.options.max_decoded, &mut self.contents, &split) {
                 Err(e) if is_of_the_blob(&e) => reason = KeptReason::Unreadable,
@@ -350,7 +364,7 @@ fn splitter<'a>(ctx: &'a Ctx<'_>) -> impl Fn(&mut dyn Read, &mut dyn Pieces) -> 
 fn is_of_the_blob(e: &Error) -> bool {
     match e.kind() {
         ErrorKind::Tar(_) | ErrorKind::Zfs(_) => true,
-        ErrorKind::Io { source, .. } => {
+        ErrorKind::Io { source, .. } | ErrorKind::Store(StoreError::Io { source, .. }) => {
             matches!(source.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof)
         }
         _ => false,

@@ -1,6 +1,6 @@
 //! The room that images take, each alone and together.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use aurora_engine::digest::Digest;
 use serde::Serialize;
@@ -20,7 +20,7 @@ pub struct ImageUsage {
     pub size: u64,
     /// Of these, bytes of blobs that other images need as well.
     pub shared: u64,
-    /// Of these, bytes that nothing else needs: what removing it would free.
+    /// Of these, bytes that no other image needs: what removing it would free, but for what thin blobs are made of.
     pub unique: u64,
     /// Bytes that its layers unpack to, where all of them have been unpacked before.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -38,6 +38,8 @@ pub struct Usage {
     pub distinct: u64,
     /// Bytes of blobs that no image needs: what `gc` would free.
     pub garbage: u64,
+    /// Bytes of blobs that no image needs but to make thin blobs of: `dedup` gives them up.
+    pub lent: u64,
     /// Bytes that all of it takes, thin blobs as what stands for them.
     pub stored: u64,
     /// Bytes of blobs that are thin.
@@ -89,10 +91,19 @@ pub fn du(ctx: &Ctx<'_>) -> Result<Usage> {
     out.images.sort_by(|a, b| a.names.cmp(&b.names));
     out.stored = taken(&local)?;
     out.thin = local.blobs().thin_blobs()?.iter().fold(0, |sum, (_, size)| size.saturating_add(sum));
+    let sources: BTreeSet<Digest> = local
+        .blobs()
+        .bodies_of(users.keys().copied())?
+        .iter()
+        .map(|body| body.digest())
+        .collect::<Result<_, _>>()?;
     for (digest, size) in local.blobs().blobs()? {
-        if !users.contains_key(&digest) {
-            out.garbage = out.garbage.saturating_add(size);
-        }
+        let sum = match (users.contains_key(&digest), sources.contains(&digest)) {
+            (true, _) => continue,
+            (false, true) => &mut out.lent,
+            (false, false) => &mut out.garbage,
+        };
+        *sum = sum.saturating_add(size);
     }
     Ok(out)
 }

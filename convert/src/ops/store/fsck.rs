@@ -52,13 +52,13 @@ pub fn fsck(repair: bool, ctx: &Ctx<'_>) -> Result<Checkup> {
     for (path, fault) in &checked.faults {
         let message = match fault {
             BlobFault::Content { actual } => format!("the content is that of {actual}"),
-            BlobFault::Thin { why } => format!("a thin blob that can't be made again: {why}"),
+            BlobFault::Thin { why, .. } => format!("a thin blob that can't be made again: {why}"),
             BlobFault::Unreadable { why } => format!("can't be read: {why}"),
             _ => "no blob, by its name or kind of file".to_owned(),
         };
         out.findings.push(finding(path, message));
         // What is unreadable now may be well tomorrow; what is no blob is somebody else's.
-        if repair && matches!(fault, BlobFault::Content { .. }) {
+        if repair && matches!(fault, BlobFault::Content { .. } | BlobFault::Thin { lasting: true, .. }) {
             let to = local.blobs().quarantine(path)?;
             out.repaired.push(format!("{} moved to {}", path.display(), to.display()));
         }

@@ -61,7 +61,11 @@ pub(super) fn needed(local: &Local, ctx: &Ctx<'_>) -> Result<BTreeSet<Digest>> {
                 RefFaultKind::Missing if fault.digest == entry.descriptor.digest => {
                     format!("no such blob: {}", fault.digest)
                 }
-                _ => continue,
+                // What makes a thin blob may come back, as long as it is known how.
+                _ => {
+                    out.extend(fault.digest.parse::<Digest>());
+                    continue;
+                }
             };
             return Err(Error::from(ErrorKind::NotCollected(why)).in_image(entry.shown()));
         }

@@ -20,13 +20,14 @@ use crate::{Ctx, Error, ErrorKind, Loss, LossKind, Result};
 /// How far unpacking may run ahead of taking in.
 const AHEAD: usize = 2 << 20;
 
-/// Takes in all layers; the results are in their order, and the error is that of the lowest layer that fails,
+/// Takes in those of the layers that are wanted, by their places; the results are in their order, and the error is that of the lowest layer that fails,
 /// whatever the number of threads. A layer that is there twice is read once.
-pub(super) fn ingest_all(layers: &[Layer], ctx: &Ctx<'_>) -> Result<Vec<Arc<Ingested>>> {
+pub(super) fn ingest_all(layers: &[Layer], wanted: &[usize], ctx: &Ctx<'_>) -> Result<Vec<Arc<Ingested>>> {
     let mut first = BTreeMap::new();
     let mut unique: Vec<usize> = Vec::new();
-    let place: Vec<usize> = (0..layers.len())
-        .map(|n| {
+    let place: Vec<usize> = wanted
+        .iter()
+        .map(|&n| {
             let layer = &layers[n];
             *first.entry((&layer.name, &layer.diff_id)).or_insert_with(|| {
                 unique.push(n);
@@ -97,10 +98,13 @@ impl Job<'_> {
 }
 
 /// A layer to be read from its unpacked bytes, where they are at hand: its diffID says all about them.
-pub(super) fn at_hand(layer: &Layer) -> Layer {
+pub(super) fn at_hand(layer: &Layer) -> Result<Layer> {
     match &layer.unpacked {
-        Some(body) => Layer { body: body.clone(), label: None, promise: None, ..layer.clone() },
-        None => layer.clone(),
+        Some(body) => {
+            let was = Some(super::survey::content_of(layer)?);
+            Ok(Layer { body: body.clone(), was, promise: None, ..layer.clone() })
+        }
+        None => Ok(layer.clone()),
     }
 }
 
@@ -112,7 +116,7 @@ pub(super) fn ingest_one(layer: &Layer, is_overlapped: bool, ctx: &Ctx<'_>) -> R
         Ok(opened) => opened,
         Err(e) => return Err(stored.lie(layer).unwrap_or(e)),
     };
-    if let Some(text) = label_lies(layer.label, codec) {
+    if let Some(text) = label_lies(layer.label, layer.was.unwrap_or(codec)) {
         let detail = format!("layer {}: {text}", layer.name);
         ctx.lose(Loss { path: None, kind: LossKind::Oddity, detail });
     }
@@ -143,8 +147,11 @@ pub(super) fn unpack<'a>(
     ctx: &'a Ctx<'a>,
 ) -> Result<(Codec, Plain<'a>)> {
     let failed = |e| Error::io(layer.name.clone(), e);
-    let (codec, mut inner) =
-        codec::reader(Box::new(stored.reader()), ctx.options.max_decoded).map_err(failed)?;
+    let (codec, mut inner): (Codec, Box<dyn Read + Send>) = match layer.was {
+        // Whatever its first bytes look like.
+        Some(_) => (Codec::None, Box::new(stored.reader())),
+        None => codec::reader(Box::new(stored.reader()), ctx.options.max_decoded).map_err(failed)?,
+    };
     if is_overlapped {
         inner = Box::new(read_ahead(inner, AHEAD).map_err(failed)?);
     }

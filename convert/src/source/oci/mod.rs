@@ -103,7 +103,7 @@ fn read_lineage(name: &ImageName, options: &ReadOptions, ctx: &Ctx<'_>) -> Resul
     ctx.progress.phase("layers");
     let ingested = match options.names_only {
         true => names_of(&store, &layers, ctx)?,
-        false => contents_of(&store, &layers, ctx)?,
+        false => contents_of(&store, &layers, &(0..layers.len()).collect::<Vec<_>>(), ctx)?,
     };
     ctx.progress.phase("tree");
     let decoded_sizes: Vec<u64> = ingested.iter().map(|taken| taken.bytes).collect();
@@ -141,13 +141,18 @@ fn read_lineage(name: &ImageName, options: &ReadOptions, ctx: &Ctx<'_>) -> Resul
     Ok((Lineage { image, steps }, layers.into_iter().zip(decoded_sizes).map(whole).collect()))
 }
 
-/// All layers, with their contents.
-fn contents_of(store: &Store, layers: &[Layer], ctx: &Ctx<'_>) -> Result<Vec<Arc<Ingested>>> {
-    let at_hand: Vec<Layer> = layers.iter().map(layers::at_hand).collect();
-    ctx.progress.total(at_hand.iter().map(|layer| layer.body.len()).sum());
-    let ingested = layers::ingest_all(&at_hand, ctx)?;
-    for (layer, taken) in layers.iter().zip(&ingested) {
-        store.note(layer, taken.bytes);
+/// Those layers that are wanted, with their contents.
+fn contents_of(
+    store: &Store,
+    layers: &[Layer],
+    wanted: &[usize],
+    ctx: &Ctx<'_>,
+) -> Result<Vec<Arc<Ingested>>> {
+    let at_hand: Vec<Layer> = layers.iter().map(layers::at_hand).collect::<Result<_>>()?;
+    ctx.progress.total(wanted.iter().map(|&n| at_hand[n].body.len()).sum());
+    let ingested = layers::ingest_all(&at_hand, wanted, ctx)?;
+    for (&n, taken) in wanted.iter().zip(&ingested) {
+        store.note(&layers[n], taken.bytes);
     }
     Ok(ingested)
 }
@@ -155,20 +160,17 @@ fn contents_of(store: &Store, layers: &[Layer], ctx: &Ctx<'_>) -> Result<Vec<Arc
 /// All layers without their contents: as they are known from before, or else read, and then known.
 fn names_of(store: &Store, layers: &[Layer], ctx: &Ctx<'_>) -> Result<Vec<Arc<Ingested>>> {
     let mut known: Vec<Option<Arc<Ingested>>> =
-        layers.iter().map(|layer| store.changes(layer).map(Arc::new)).collect();
-    let missing: Vec<Layer> =
-        layers.iter().zip(&known).filter(|(_, known)| known.is_none()).map(|(l, _)| l.clone()).collect();
+        layers.iter().map(|layer| store.changes(layer, ctx).map(Arc::new)).collect();
+    let missing: Vec<usize> = (0..layers.len()).filter(|&n| known[n].is_none()).collect();
     let lost = ctx.losses().len();
-    let read = contents_of(store, &missing, ctx)?;
-    for (layer, taken) in missing.iter().zip(&read) {
+    let read = contents_of(store, layers, &missing, ctx)?;
+    let is_whole = ctx.losses().len() == lost;
+    for (&n, taken) in missing.iter().zip(read) {
         // What was lost has to be told each time, and so has to be read each time.
-        if ctx.losses().len() == lost {
-            store.note_changes(layer, taken);
+        if is_whole {
+            store.note_changes(&layers[n], &taken);
         }
-    }
-    let mut read = read.into_iter();
-    for slot in known.iter_mut().filter(|slot| slot.is_none()) {
-        *slot = read.next();
+        known[n] = Some(taken);
     }
     Ok(known.into_iter().flatten().collect())
 }

@@ -4,6 +4,7 @@ use std::io::{self, Read};
 use std::sync::Arc;
 
 use aurora_engine::body::{Body, MemBody};
+use aurora_engine::codec::Codec;
 use aurora_engine::digest::{Digest, VerifyError, VerifyingReader};
 use aurora_engine::fs;
 use aurora_engine::store::BlobFacts;
@@ -47,6 +48,8 @@ pub(super) struct Layer {
     pub(super) body: Body,
     /// Its unpacked bytes, where they are at hand.
     pub(super) unpacked: Option<Body>,
+    /// `body` is unpacked already; this is how it was packed.
+    pub(super) was: Option<Codec>,
     /// What they are promised to be; the paths of old docker-archives promise nothing.
     pub(super) promise: Option<(Digest, u64)>,
     /// What they are promised to unpack to.
@@ -207,7 +210,16 @@ impl Store {
             let body = self.files.file(&name)?.ok_or_else(|| OciError::MissingFile { path: name.clone() })?;
             let promise = super::docker::digest_in_path(&name).map(|digest| (digest, body.len()));
             let annotations = Annotations::new();
-            return Ok(Layer { name, label: None, body, unpacked: None, promise, diff_id, annotations });
+            return Ok(Layer {
+                name,
+                label: None,
+                body,
+                unpacked: None,
+                was: None,
+                promise,
+                diff_id,
+                annotations,
+            });
         };
         let layer = &manifest.layers[n];
         let (body, digest) = self.blob(layer)?;
@@ -217,6 +229,7 @@ impl Store {
             label: aurora_formats::oci::media::layer(&layer.media_type).map(|l| l.packing),
             body,
             unpacked: self.files.unpacked(layer)?,
+            was: None,
             promise: Some((digest, layer.size)),
             diff_id,
             annotations: layer.annotations.clone(),
@@ -238,15 +251,21 @@ impl Store {
     }
 
     /// What a layer says, as it was read before; `None` if that is not known.
-    pub(super) fn changes(&self, layer: &Layer) -> Option<Ingested> {
+    pub(super) fn changes(&self, layer: &Layer, ctx: &Ctx<'_>) -> Option<Ingested> {
         let (digest, _) = layer.promise.as_ref()?;
-        changeset::decode(&self.files.changes(digest)?)
+        let record = self.files.changes(digest)?;
+        // What this image says wrongly of the layer has to be told.
+        let codec = super::survey::content_of(layer).ok()?;
+        if super::layers::label_lies(layer.label, codec).is_some() {
+            return None;
+        }
+        changeset::decode(&record, &layer.diff_id, ctx.options.max_decoded)
     }
 
     /// Keeps what a layer says.
     pub(super) fn note_changes(&self, layer: &Layer, taken: &Ingested) {
         if let Some((digest, _)) = &layer.promise {
-            self.files.note_changes(digest, &|| changeset::encode(taken));
+            self.files.note_changes(digest, &|| changeset::encode(taken, &layer.diff_id));
         }
     }
 

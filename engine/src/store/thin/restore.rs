@@ -27,6 +27,17 @@ impl Store {
         self.packs_dir().join(digest.hex())
     }
 
+    /// Bytes of a thin blob; `None` if it is none, or if something that it is made of is gone.
+    pub(in crate::store) fn thin_size(&self, digest: &Digest) -> Result<Option<u64>> {
+        let Some(record) = self.thin_record(digest) else { return Ok(None) };
+        for body in &record.bodies {
+            if !self.has_body(body)? {
+                return Ok(None);
+            }
+        }
+        Ok(Some(record.size))
+    }
+
     /// Whether a blob is there as a file of its own.
     pub fn is_fat(&self, digest: &Digest) -> Result<bool> {
         let path = self.blob_path(digest);
@@ -73,22 +84,27 @@ impl Store {
         Ok(true)
     }
 
-    /// Removes the file of a blob that can be made again: from now on it is thin. Its caller has opened the store for
-    /// [`crate::store::Access::Alone`], and [`Store::thin_out`] has proved the record. Whether there was anything to do.
-    pub fn slim(&self, digest: &Digest) -> Result<bool> {
-        let Some(record) = self.thin_record(digest) else { return Ok(false) };
-        // Somebody may have collected garbage since.
-        for body in &record.bodies {
-            if !self.has_body(body)? {
-                return Ok(false);
+    /// Removes the files of blobs that can be made again: from now on they are thin. Its caller has opened the store for
+    /// [`crate::store::Access::Alone`], and [`Store::thin_out`] has proved the records. Which blobs it was: others may have
+    /// used the store since, so a file stays where something that it is made of is gone, and where a thin blob is made of
+    /// it.
+    pub fn slim(&self, blobs: &[Digest]) -> Result<Vec<Digest>> {
+        let thin: Vec<Digest> = self.thin_blobs()?.into_iter().map(|(digest, _)| digest).collect();
+        let mut sources = self.bodies_of(&thin)?;
+        let mut out = Vec::new();
+        for digest in blobs {
+            let Some(record) = self.thin_record(digest) else { continue };
+            let is_source = |body: &BodyRef| body.kind == BodyKind::Blob && body.is(&digest.to_string());
+            let is_needed = sources.iter().chain(&record.bodies).any(is_source);
+            if is_needed || !self.is_fat(digest)? || self.thin_size(digest)?.is_none() {
+                continue;
             }
+            meta::require(&self.meta_path(), FEATURE)?;
+            self.remove_if_any(&self.blob_path(digest))?;
+            sources.extend(record.bodies);
+            out.push(digest.clone());
         }
-        if !self.is_fat(digest)? {
-            return Ok(false);
-        }
-        meta::require(&self.meta_path(), FEATURE)?;
-        self.remove_if_any(&self.blob_path(digest))?;
-        Ok(true)
+        Ok(out)
     }
 
     /// Whether what a recipe takes slices of is there.
@@ -112,7 +128,10 @@ impl Store {
         threads: usize,
         out: &mut dyn Write,
     ) -> Result<()> {
-        let fault = |e: io::Error| StoreError::Thin { fault: e.to_string() };
+        let fault = |source: io::Error| match is_of_bytes(&source) {
+            true => StoreError::Thin { fault: source.to_string() },
+            false => StoreError::Io { path: self.packs_dir(), source },
+        };
         let mut packer = record.encoding.writer(out, threads).map_err(fault)?;
         self.follow(record, &mut packer)?;
         packer.finish().map_err(fault)?;
@@ -121,7 +140,13 @@ impl Store {
 
     /// Writes the container that the recipe of a record makes.
     fn follow(&self, record: &ThinRecord, out: &mut dyn Write) -> Result<()> {
-        let fault = |e: RecipeError| StoreError::Thin { fault: e.to_string() };
+        let fault = |e: RecipeError| match e {
+            // The machine's, and not the recipe's.
+            RecipeError::Io(source) if !is_of_bytes(&source) => {
+                StoreError::Io { path: self.packs_dir(), source }
+            }
+            e => StoreError::Thin { fault: e.to_string() },
+        };
         let recipe = recipe::decode(&record.recipe).map_err(fault)?;
         let bodies: Vec<Body> =
             record.bodies.iter().map(|body| self.open_body(body)).collect::<Result<_>>()?;
@@ -145,19 +170,24 @@ impl Store {
         read().map_err(failed)
     }
 
-    /// What is wrong with a thin blob; nothing if it can be made again.
-    pub(in crate::store) fn check_thin(&self, digest: &Digest, record: &ThinRecord) -> Option<String> {
+    /// What is wrong with a thin blob, and whether that will last; nothing if it can be made again.
+    pub(in crate::store) fn check_thin(
+        &self,
+        digest: &Digest,
+        record: &ThinRecord,
+    ) -> Option<(String, bool)> {
         let mut out = HashingWriter::new(io::sink(), digest.algorithm());
         if let Err(e) = self.make(record, 1, &mut out) {
-            return Some(e.to_string());
+            return Some((e.to_string(), is_of_the_content(&e)));
         }
         let (_, actual, size) = out.finish();
         let expected = digest.clone();
-        match (size == record.size, actual == expected) {
-            (true, true) => None,
-            (true, false) => Some(VerifyError::Mismatch { expected, actual }.to_string()),
-            (false, _) => Some(format!("made again it has {size} bytes, not {}", record.size)),
-        }
+        let fault = match (size == record.size, actual == expected) {
+            (true, true) => return None,
+            (true, false) => VerifyError::Mismatch { expected, actual }.to_string(),
+            (false, _) => format!("made again it has {size} bytes, not {}", record.size),
+        };
+        Some((fault, true))
     }
 
     pub(super) fn remove_if_any(&self, path: &Path) -> Result<()> {
@@ -175,6 +205,24 @@ impl Store {
             BodyKind::Pack => self.remove_if_any(&self.pack_path(&digest)),
             BodyKind::Blob => Ok(()),
         }
+    }
+}
+
+/// Whether it is bytes that are wrong.
+fn is_of_bytes(e: &io::Error) -> bool {
+    matches!(
+        e.kind(),
+        io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput | io::ErrorKind::UnexpectedEof
+    )
+}
+
+/// Whether what stands for a blob is at fault, and not the machine that has to follow it.
+pub(super) fn is_of_the_content(e: &StoreError) -> bool {
+    use io::ErrorKind::{InvalidData, NotFound, UnexpectedEof};
+    match e {
+        StoreError::Io { source, .. } => matches!(source.kind(), InvalidData | NotFound | UnexpectedEof),
+        StoreError::Thin { .. } | StoreError::NoBlob { .. } => true,
+        _ => false,
     }
 }
 

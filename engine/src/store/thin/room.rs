@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::FEATURE;
-use super::record::{BodyKind, BodyRef};
+use super::record::{BodyKind, BodyRef, ThinRecord};
 use crate::digest::{Algorithm, Digest};
 use crate::fs;
 use crate::recipe;
@@ -84,7 +84,11 @@ impl Store {
                 continue;
             }
             let Some(record) = self.thin_record(digest) else { continue };
-            let Ok(used) = recipe::decode(&record.recipe).and_then(|recipe| recipe.taken()) else { continue };
+            let Ok(used) =
+                recipe::decode(&record.recipe).and_then(|recipe| recipe.taken(record.bodies.len()))
+            else {
+                continue;
+            };
             for (body, bytes) in record.bodies.into_iter().zip(used) {
                 let sum: &mut u64 = out.entry(body).or_default();
                 *sum = sum.saturating_add(bytes);
@@ -104,9 +108,15 @@ impl Store {
                 false => self.remove_if_any(path),
             }
         };
-        for (path, id) in self.records(Kind::Thin)? {
+        let records = self.records(Kind::Thin)?;
+        // What can't be read is all that is left of a blob, and what it is made of is not known.
+        for id in records.iter().filter_map(|(_, id)| id.as_ref()) {
+            if !self.is_fat(id)? {
+                self.load_needed::<ThinRecord>(Kind::Thin, id)?;
+            }
+        }
+        for (path, id) in records {
             match id.filter(|id| needed.contains(id)) {
-                // What can't be read may still be mended from elsewhere: it is all that is left of a blob.
                 Some(id) if !self.is_fat(&id)? => kept.push(id),
                 _ => remove(&path)?,
             }
@@ -132,8 +142,10 @@ impl Store {
                 remove(&path)?;
             }
         }
-        if kept.is_empty() && !dry_run {
-            meta::release(&self.meta_path(), FEATURE)?;
+        match kept.is_empty() {
+            _ if dry_run => {}
+            true => meta::release(&self.meta_path(), FEATURE)?,
+            false => meta::require(&self.meta_path(), FEATURE)?,
         }
         Ok(freed)
     }

@@ -6,6 +6,7 @@ use std::io::{self, Read, Write};
 use super::contents::{self, Contents, Listed, Place};
 use super::encoding::{self, Encoding};
 use super::record::{BodyKind, BodyRef, ThinRecord};
+use super::restore::is_of_the_content;
 use crate::body::Body;
 use crate::codec::{self, Codec, Compression};
 use crate::digest::{Algorithm, Digest, HashingWriter};
@@ -101,7 +102,11 @@ impl Store {
         let mut head = vec![0; blob.len().min(codec::DETECT_LEN as u64) as usize];
         blob.read_exact_at(&mut head, 0).map_err(&failed)?;
         let record = ThinRecord { size: blob.len(), maker, head, encoding, bodies, recipe };
-        let outcome = match self.makes(&record, digest, threads) {
+        if record.bodies.iter().any(|body| body.kind == BodyKind::Blob && body.is(&digest.to_string())) {
+            let fault = format!("a blob can't be made from itself: {digest}");
+            return Err(StoreError::Thin { fault }.into());
+        }
+        let outcome = match self.makes(&record, digest, threads)? {
             true => match self.save(Kind::Thin, digest, &record)? {
                 Some(size) if (cost + size) * 100 <= record.size * (100 - LEAST_GAIN) => {
                     Outcome::Thin { saved: record.size - cost - size }
@@ -124,14 +129,15 @@ impl Store {
     }
 
     /// Whether a record makes the blob of this name.
-    fn makes(&self, record: &ThinRecord, digest: &Digest, threads: usize) -> bool {
+    fn makes(&self, record: &ThinRecord, digest: &Digest, threads: usize) -> Result<bool> {
         let mut out = HashingWriter::new(io::sink(), digest.algorithm());
         match self.make(record, threads, &mut out) {
             Ok(()) => {
                 let (_, actual, size) = out.finish();
-                actual == *digest && size == record.size
+                Ok(actual == *digest && size == record.size)
             }
-            Err(_) => false,
+            Err(e) if is_of_the_content(&e) => Ok(false),
+            Err(e) => Err(e),
         }
     }
 
