@@ -173,12 +173,12 @@ pub(super) fn update(runtime: &Runtime, args: &Update) -> Result<i32, Error> {
         ("blockIO", "weight", args.blkio_weight.map(Value::from)),
         ("pids", "limit", args.pids_limit.map(Value::from)),
     ];
-    if !resources.is_object() {
-        return Err(Error::Usage("resources: not an object as linux.resources of a config".to_owned()));
-    }
+    let strange = || Error::Usage("resources: not an object as linux.resources of a config".to_owned());
+    let groups = resources.as_object_mut().ok_or_else(strange)?;
     for (group, member, value) in given {
         if let Some(value) = value {
-            resources[group][member] = value;
+            let group = groups.entry(group).or_insert_with(|| Value::Object(Map::new()));
+            group.as_object_mut().ok_or_else(strange)?.insert(member.to_owned(), value);
         }
     }
     let path = args.resources.clone().unwrap_or_else(|| "resources".into());

@@ -4,11 +4,13 @@ use std::ffi::CString;
 use std::fs::File;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use rustix::fs::{Mode, OFlags};
+
+use crate::beneath;
 use crate::config::{Kind, Log, Program, Unit, UserOf};
 use crate::sys::{self, Ids, Session, Setup, SignalMask, Step};
 use crate::terminal::Terminal;
@@ -123,9 +125,15 @@ fn own_ids() -> Ids {
 }
 
 fn open_log(path: &Path) -> io::Result<File> {
-    // A pipe in its place must not hold us up, a link not lead elsewhere.
-    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
-    let file = File::options().append(true).create(true).mode(0o640).custom_flags(flags).open(path)?;
+    // A pipe in its place must not hold us up, a link not lead elsewhere, wherever in the path it is.
+    let flags = OFlags::WRONLY
+        | OFlags::APPEND
+        | OFlags::CREATE
+        | OFlags::NOFOLLOW
+        | OFlags::NONBLOCK
+        | OFlags::CLOEXEC;
+    let (dir, name) = beneath::open_parent(path)?;
+    let file = File::from(rustix::fs::openat(&dir, name, flags, Mode::RUSR | Mode::WUSR | Mode::RGRP)?);
     if !file.metadata()?.is_file() {
         return Err(io::Error::other("not a regular file"));
     }

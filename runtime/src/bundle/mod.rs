@@ -58,10 +58,8 @@ impl Bundle {
     /// The same of a document, without looking at any file.
     pub fn new(dir: PathBuf, mut config: Value) -> Result<Self> {
         let mut notes = Vec::new();
-        known_capabilities(&mut config["process"]["capabilities"], "process.capabilities", &mut notes);
-        if config["process"].as_object().is_some_and(|process| process.values().all(Value::is_null)) {
-            // Looking for the capabilities has made it.
-            config.as_object_mut().and_then(|members| members.remove("process"));
+        if let Some(sets) = config.pointer_mut("/process/capabilities") {
+            known_capabilities(sets, "process.capabilities", &mut notes);
         }
         let spec: Spec = serde_json::from_value(config.clone())
             .map_err(|source| Error::Json { path: PathBuf::from(CONFIG), source })?;
@@ -94,7 +92,9 @@ pub(crate) fn read_json(path: &Path) -> Result<Value> {
 
 /// A process as `exec --process` gives it.
 pub(crate) fn parse_process(mut value: Value, path: &Path, notes: &mut Vec<String>) -> Result<Process> {
-    known_capabilities(&mut value["capabilities"], "capabilities", notes);
+    if let Some(sets) = value.get_mut("capabilities") {
+        known_capabilities(sets, "capabilities", notes);
+    }
     let process: Process =
         serde_json::from_value(value).map_err(|source| Error::Json { path: path.to_owned(), source })?;
     check_process(&process)?;

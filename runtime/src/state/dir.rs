@@ -1,7 +1,7 @@
 //! The directory of a container: `ROOT/ID`.
 //!
-//! It appears whole, by a rename, and disappears by one. Other names in ROOT begin with a point: `.new-ID-N` is being made,
-//! `.del-ID-N` is being removed, and either may have been left by a command that was killed.
+//! It appears whole, by a rename, and disappears by one. Other names in ROOT begin with a colon, which no id has: `:new-ID-N` is being made,
+//! `:del-ID-N` is being removed, and either may have been left by a command that was killed.
 
 use std::fs::{self, DirBuilder};
 use std::io;
@@ -52,7 +52,7 @@ impl StateDir {
         if path.symlink_metadata().is_ok() {
             return Err(Error::Exists);
         }
-        let new = root.join(format!(".new-{id}-{}", std::process::id()));
+        let new = root.join(format!(":new-{id}-{}", std::process::id()));
         remove(&new).map_err(failed(&new))?;
         DirBuilder::new().mode(PRIVATE).create(&new).map_err(failed(&new))?;
         let make = || -> Result<LockFile> {
@@ -131,7 +131,7 @@ impl StateDir {
     pub(crate) fn remove(self) -> Result<()> {
         let failed = |e| Error::io(self.path.display().to_string(), e);
         let name = self.path.file_name().unwrap_or_default().to_string_lossy();
-        let gone = self.path.with_file_name(format!(".del-{name}-{}", std::process::id()));
+        let gone = self.path.with_file_name(format!(":del-{name}-{}", std::process::id()));
         fs::rename(&self.path, &gone).map_err(failed)?;
         crate::fail::point("state-renamed");
         remove(&gone).map_err(failed)
@@ -194,7 +194,7 @@ pub(crate) fn ids(root: &Path) -> Result<Vec<Id>> {
 }
 
 fn is_passing(name: &str) -> bool {
-    name.starts_with(".new-") || name.starts_with(".del-")
+    name.starts_with(":new-") || name.starts_with(":del-")
 }
 
 /// Removes what killed commands have left of a container beside its directory.
@@ -204,7 +204,7 @@ pub(crate) fn sweep(root: &Path, id: &Id) -> Result<()> {
     for entry in entries {
         let entry = entry.map_err(failed)?;
         let name = entry.file_name().to_string_lossy().into_owned();
-        let of_id = [".new-", ".del-"].iter().any(|prefix| {
+        let of_id = [":new-", ":del-"].iter().any(|prefix| {
             let rest = name.strip_prefix(prefix).and_then(|rest| rest.rsplit_once('-'));
             rest.is_some_and(|(of, number)| of == id.as_str() && number.parse::<u32>().is_ok())
         });
@@ -261,7 +261,7 @@ mod tests {
     #[test]
     fn what_killed_commands_left_is_swept() {
         let root = tempfile::tempdir().unwrap();
-        for name in [".new-a-1", ".del-a-22", ".new-b-1", ".del-a-b-1", ".new-a-x"] {
+        for name in [":new-a-1", ":del-a-22", ":new-b-1", ":del-a-b-1", ":new-a-x"] {
             fs::create_dir(root.path().join(name)).unwrap();
         }
         sweep(root.path(), &"a".parse().unwrap()).unwrap();
@@ -270,7 +270,7 @@ mod tests {
             .map(|e| e.unwrap().file_name().into_string().unwrap())
             .collect();
         left.sort();
-        assert_eq!(left, [".del-a-b-1", ".new-a-x", ".new-b-1"]);
+        assert_eq!(left, [":del-a-b-1", ":new-a-x", ":new-b-1"]);
         assert!(ids(root.path()).unwrap().is_empty());
     }
 

@@ -185,6 +185,13 @@ impl Backend for Linux {
     fn destroy(&self, at: &Handle<'_>) -> Result<()> {
         let group = Group::of(at);
         let making = at.dir.join(FOLDER).join(MAKING);
+        if has_ended_alone(at) {
+            // Another container may have the same group by now.
+            return match group.pids()?.is_empty() {
+                true => group.remove(),
+                false => Ok(()),
+            };
+        }
         let begun = Instant::now();
         loop {
             if let Some(process) = at.record.process.filter(|process| proc::is_alive(*process)) {
@@ -246,6 +253,15 @@ fn hidden(copy_up: &[CopyUp], root: &Path) -> Result<Vec<(Hidden, bool)>> {
         }
     }
     Ok(all)
+}
+
+/// Whether its first process has ended, and with it all others: they are in a namespace of their own.
+fn has_ended_alone(at: &Handle<'_>) -> bool {
+    let has_ended = at.record.process.is_some_and(|process| !proc::is_alive(process));
+    let config: Option<Value> = plan::read_file(&at.dir.join(crate::bundle::CONFIG)).ok();
+    let is_own = |namespace: &Value| namespace["type"] == "pid" && namespace["path"].is_null();
+    has_ended
+        && config.is_some_and(|c| c["linux"]["namespaces"].as_array().is_some_and(|n| n.iter().any(is_own)))
 }
 
 fn load(folder: &Path) -> Result<Container> {

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::ffi::CString;
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -106,17 +106,9 @@ impl Program {
         let failed = |e: io::Error| {
             format!("chdir to cwd ({:?}) set in config.json failed: {}", cwd.display().to_string(), plain(&e))
         };
-        let mut missing = Vec::new();
-        let mut at = cwd.as_path();
         // Only a first process has somebody waiting for the result.
-        while self.result.is_some()
-            && at.symlink_metadata().is_err_and(|e| e.kind() == io::ErrorKind::NotFound)
-        {
-            missing.push(at);
-            at = at.parent().unwrap_or(Path::new("/"));
-        }
-        for dir in missing.into_iter().rev() {
-            fs::create_dir(dir).and_then(|()| chown(dir, Some(0), Some(0))).map_err(failed)?;
+        if self.result.is_some() {
+            make_directory(cwd).map_err(failed)?;
         }
         std::env::set_current_dir(cwd).map_err(failed)?;
         // A directory outside the root has no name inside.
@@ -267,6 +259,31 @@ fn exactly(named: Option<&LinuxCapabilities>) -> LinuxCapabilities {
         .set_inheritable(set(LinuxCapabilities::inheritable))
         .set_ambient(set(LinuxCapabilities::ambient));
     sets
+}
+
+/// Makes what is missing of a directory, for root. Links of `/proc` that stand for open files are not followed: a descriptor
+/// that whoever called runz has left open may lead out of the container.
+fn make_directory(path: &Path) -> io::Result<()> {
+    use rustix::fs::{AtFlags, CWD, Gid, Mode, OFlags, ResolveFlags, Uid, chownat, mkdirat, openat, openat2};
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let mut missing = Vec::new();
+    let mut at = path;
+    let mut dir = loop {
+        match openat2(CWD, at, flags, Mode::empty(), ResolveFlags::NO_MAGICLINKS) {
+            Ok(dir) => break dir,
+            Err(rustix::io::Errno::NOENT) => {
+                missing.push(at.file_name().ok_or(io::ErrorKind::InvalidInput)?);
+                at = at.parent().unwrap_or(Path::new("/"));
+            }
+            Err(e) => return Err(e.into()),
+        }
+    };
+    for name in missing.into_iter().rev() {
+        mkdirat(&dir, name, Mode::from_raw_mode(0o755))?;
+        chownat(&dir, name, Some(Uid::ROOT), Some(Gid::ROOT), AtFlags::SYMLINK_NOFOLLOW)?;
+        dir = openat(&dir, name, flags | OFlags::NOFOLLOW, Mode::empty())?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]
