@@ -201,7 +201,8 @@ fn with_source(path: &Path) -> (Digest, Digest) {
     let (b, done) = thin_out(&store, &packed(&container(2, &[&one, &two]), Codec::Gzip, 9), &mut contents);
     assert!(matches!(done, Outcome::Thin { .. }));
     drop(store);
-    assert_eq!(open(path, Access::Alone).slim(std::slice::from_ref(&b)).unwrap(), [b.clone()]);
+    let made = std::slice::from_ref(&b);
+    assert_eq!(open(path, Access::Alone).slim(made).unwrap(), made);
     (a, b)
 }
 
