@@ -27,6 +27,18 @@ fn namespace() -> Option<&'static [&'static str]> {
     })
 }
 
+/// Before a command: it begins with no signal ignored. What runs in the background of a shell ignores interrupts, which
+/// podinit and its programs would inherit.
+fn default_signals() -> &'static [&'static str] {
+    const WAY: &[&str] = &["env", "--default-signal"];
+    static FOUND: OnceLock<bool> = OnceLock::new();
+    let works = || {
+        let tried = Command::new(WAY[0]).args(&WAY[1..]).arg("true").stderr(Stdio::null()).status();
+        tried.is_ok_and(|status| status.success())
+    };
+    if *FOUND.get_or_init(works) { WAY } else { &[] }
+}
+
 /// Whether podinit is process 1, and `/proc` shows only what is below it.
 pub(crate) fn is_process_1() -> bool {
     namespace().is_some()
@@ -34,18 +46,16 @@ pub(crate) fn is_process_1() -> bool {
 
 /// podinit with these arguments, with nothing on its standard input.
 pub(crate) fn podinit(args: &[&str]) -> Command {
-    let mut command = match namespace() {
+    let mut words = default_signals().to_vec();
+    match namespace() {
         Some(way) => {
-            let mut command = Command::new(way[0]);
-            command.args(&way[1..]).arg(PODINIT);
-            command
+            words.extend(way);
+            words.push(PODINIT);
         }
-        None => {
-            let mut command = Command::new(PODINIT);
-            command.arg("-s");
-            command
-        }
-    };
+        None => words.extend([PODINIT, "-s"]),
+    }
+    let mut command = Command::new(words[0]);
+    command.args(&words[1..]);
     command.args(args).stdin(Stdio::null()).env("LC_ALL", "C");
     command
 }
