@@ -1,5 +1,6 @@
 //! Sizes, compressions and other small values of options.
 
+pub(crate) use aurora_convert::ops::show_size;
 use aurora_convert::sink::Compression;
 
 /// A number of things: `1 layer`, `2 layers`.
@@ -39,24 +40,6 @@ pub(crate) fn parse_size(text: &str) -> Result<u64, String> {
 /// `CODEC[:LEVEL]`.
 pub(crate) fn parse_compression(text: &str) -> Result<Compression, String> {
     text.parse()
-}
-
-/// Bytes for people: `1.5 GiB`.
-pub(crate) fn show_size(bytes: u64) -> String {
-    const UNITS: &[&str] = &["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
-    if bytes < 1024 {
-        return format!("{bytes} B");
-    }
-    let mut value = bytes as f64;
-    let mut unit = "";
-    for next in UNITS {
-        if value < 1024.0 {
-            break;
-        }
-        value /= 1024.0;
-        unit = next;
-    }
-    format!("{value:.1} {unit}")
 }
 
 #[cfg(test)]

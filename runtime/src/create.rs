@@ -1,9 +1,9 @@
 //! `create`: from a bundle to an environment in which the program waits.
 
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
-use aurora_convert::image::time::Timestamp;
+use aurora_convert::image::time::timestamp;
 use aurora_engine::fs::replace_file;
 
 use crate::backend::{Hooks, Host, Io, Plan, Request};
@@ -152,9 +152,7 @@ pub(crate) fn write_pid(path: &Path, process: ProcessId) -> Result<()> {
 }
 
 fn now() -> String {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let secs = i64::try_from(since.as_secs()).unwrap_or(i64::MAX);
-    aurora_convert::ops::rfc3339(Timestamp { secs, nanos: since.subsec_nanos() })
+    aurora_convert::ops::rfc3339(timestamp(SystemTime::now()))
 }
 
 /// The name of a user of this host, or his number.

@@ -4,9 +4,9 @@ use std::ffi::OsString;
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::PathBuf;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
-use aurora_convert::image::time::Timestamp;
+use aurora_convert::image::time::{Timestamp, timestamp};
 use aurora_convert::ops::{json_string, rfc3339};
 
 use crate::errors;
@@ -71,8 +71,7 @@ impl Log {
     /// One line of the file.
     pub(crate) fn record(&self, text: &str) {
         let Some(path) = &self.path else { return };
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let time = rfc3339(Timestamp { secs: since.as_secs() as i64, nanos: 0 });
+        let time = rfc3339(Timestamp::from_secs(timestamp(SystemTime::now()).secs));
         let line = if self.json {
             format!("{{\"level\":\"error\",\"msg\":{},\"time\":\"{time}\"}}\n", json_string(text))
         } else {

@@ -1,6 +1,14 @@
 //! Points in time as OCI documents write them: RFC 3339.
 
+use std::time::SystemTime;
+
 pub use aurora_formats::model::Timestamp;
+
+/// A moment of a clock; one before 1970 is taken for that.
+pub fn timestamp(time: SystemTime) -> Timestamp {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Timestamp { secs: i64::try_from(since.as_secs()).unwrap_or(i64::MAX), nanos: since.subsec_nanos() }
+}
 
 /// Reads `2023-11-14T22:13:20.123456789+01:00`; `None` for anything else.
 pub fn parse_rfc3339(text: &str) -> Option<Timestamp> {

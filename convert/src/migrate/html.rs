@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::report::Line;
 use super::{Ended, Outcome, Report};
+use crate::ops::show_size;
 
 /// Width of a plot.
 const WIDTH: f64 = 720.0;
@@ -64,9 +65,9 @@ fn summary(report: &Report<'_>, out: &mut String) {
         ("failed", totals.failed.to_string()),
         ("not come to", totals.left.to_string()),
         ("with losses", totals.lossy.to_string()),
-        ("bytes at the source", size(totals.before)),
-        ("bytes at the target, each by itself", size(totals.after)),
-        ("bytes sent", size(totals.sent)),
+        ("bytes at the source", show_size(totals.before)),
+        ("bytes at the target, each by itself", show_size(totals.after)),
+        ("bytes sent", show_size(totals.sent)),
         ("seconds of work, all jobs together", format!("{:.1}", totals.seconds)),
         ("runs", report.runs.to_string()),
     ];
@@ -147,7 +148,7 @@ fn sizes(done: &[&Outcome]) -> Plot {
     sorted.sort_by(|a, b| (b.before, &b.id).cmp(&(a.before, &a.id)));
     let bar = |o: &&Outcome| (o.name.clone(), vec![("a", o.before as f64), ("b", o.after as f64)]);
     let groups = sorted.iter().take(MAX_BARS).map(bar).collect();
-    Plot { groups, show: |value| size(value as u64), has_labels: false }
+    Plot { groups, show: |value| show_size(value as u64), has_labels: false }
 }
 
 fn dedup(report: &Report<'_>) -> Plot {
@@ -158,7 +159,7 @@ fn dedup(report: &Report<'_>) -> Plot {
         group("at the target, each by itself", "b", totals.after),
         group("sent", "b", totals.sent),
     ];
-    Plot { groups, show: |value| size(value as u64), has_labels: true }
+    Plot { groups, show: |value| show_size(value as u64), has_labels: true }
 }
 
 fn rates(done: &[&Outcome]) -> Plot {
@@ -173,7 +174,7 @@ fn rates(done: &[&Outcome]) -> Plot {
     let label = |at: usize| {
         let from = most * at as f64 / COLUMNS as f64;
         // Every sixth has room for its label.
-        if at.is_multiple_of(6) { format!("{}/s", size(from as u64)) } else { String::new() }
+        if at.is_multiple_of(6) { format!("{}/s", show_size(from as u64)) } else { String::new() }
     };
     let groups = counts.iter().enumerate().map(|(at, n)| (label(at), vec![("b", f64::from(*n))])).collect();
     Plot { groups, show: |value| format!("{value:.0}"), has_labels: true }
@@ -221,24 +222,13 @@ fn table(lines: &[Line<'_>], out: &mut String) {
             "<tr><td>{name}</td><td>{}</td>{result}<td class=\"n\">{}</td><td class=\"n\">{}</td>\
              <td class=\"n\">{}</td><td class=\"n\">{:.2}</td></tr>",
             outcome.how.name(),
-            size(outcome.before),
-            size(outcome.after),
-            size(outcome.sent),
+            show_size(outcome.before),
+            show_size(outcome.after),
+            show_size(outcome.sent),
             outcome.seconds
         );
     }
     out.push_str("</table>\n");
-}
-
-/// Bytes for people.
-fn size(bytes: u64) -> String {
-    const UNITS: [&str; 7] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
-    let (mut value, mut unit) = (bytes as f64, 0);
-    while value >= 1024.0 && unit + 1 < UNITS.len() {
-        value /= 1024.0;
-        unit += 1;
-    }
-    if unit == 0 { format!("{bytes} B") } else { format!("{value:.1} {}", UNITS[unit]) }
 }
 
 /// Text that is nothing but text, whatever an image is called.

@@ -16,7 +16,7 @@ use super::queue::Queue;
 use super::step::{Delivered, step};
 use super::workshop::Workshop;
 use super::{Cause, History, How, Journal, Plan, Planned};
-use crate::image::time::{Timestamp, to_rfc3339};
+use crate::image::time::{Timestamp, timestamp, to_rfc3339};
 use crate::names::ImageName;
 use crate::{Ctx, Error, ErrorKind, Progress, Result};
 
@@ -415,7 +415,5 @@ pub(super) fn attempt(image: &Planned, shop: &Workshop<'_>, ctx: &Ctx<'_>) -> Re
 
 /// A moment as journals have it.
 fn rfc3339(time: SystemTime) -> String {
-    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let secs = i64::try_from(since.as_secs()).unwrap_or(i64::MAX);
-    to_rfc3339(Timestamp { secs, nanos: 0 }).unwrap_or_default()
+    to_rfc3339(Timestamp::from_secs(timestamp(time).secs)).unwrap_or_default()
 }

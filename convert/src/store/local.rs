@@ -1,9 +1,11 @@
 //! The store of a command, opened.
 
 use std::io::Read;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
 use aurora_engine::digest::{Digest, VerifyError};
+use aurora_engine::fs::DirLock;
 use aurora_engine::store::{Access, Store, StoreError};
 use aurora_formats::oci::{Descriptor, Index, OciError, json, layout};
 
@@ -16,6 +18,20 @@ pub(crate) struct Local {
     blobs: Store,
     /// For what is made again.
     pub(super) threads: usize,
+}
+
+/// An opened store that nobody else uses.
+pub(crate) struct Alone {
+    local: Local,
+    _writers: DirLock,
+}
+
+impl Deref for Alone {
+    type Target = Local;
+
+    fn deref(&self) -> &Local {
+        &self.local
+    }
 }
 
 impl Local {
@@ -37,6 +53,16 @@ impl Local {
             Err(e) if matches!(e.kind(), ErrorKind::Store(StoreError::Missing { .. })) => Ok(None),
             opened => opened.map(Some),
         }
+    }
+
+    /// The store as soon as nobody else uses it, be it as ours or as a plain layout.
+    pub(crate) fn alone(ctx: &Ctx<'_>) -> Result<Alone> {
+        ctx.progress.phase("waiting for others");
+        let local = Self::open(Access::Alone, ctx)?;
+        let dir = local.blobs.dir();
+        // Whoever writes into it as a plain layout holds this one.
+        let writers = DirLock::acquire(dir).map_err(|e| Error::io(dir.display().to_string(), e))?;
+        Ok(Alone { local, _writers: writers })
     }
 
     /// The bytes.

@@ -2,14 +2,14 @@
 
 use std::io::Read;
 
-use aurora_engine::body::Body;
+use aurora_engine::body::{Body, Sequential};
 use aurora_engine::remote::Destination;
 use aurora_formats::oci::{Descriptor, Index, media, reference};
 
 use super::Origin;
 use crate::image::select::Documents;
 use crate::registry::fallback_tag;
-use crate::source::oci::{BodyReader, Store, check_size, digest};
+use crate::source::oci::{Store, check_size, digest};
 use crate::{Ctx, Error, Result};
 
 /// Bytes moved at a time.
@@ -40,7 +40,7 @@ impl Origin for LocalOrigin {
     }
 
     fn send(&self, descriptor: &Descriptor, to: &mut dyn Destination, ctx: &Ctx<'_>) -> Result<()> {
-        let mut reader = BodyReader::new(self.checked(descriptor)?);
+        let mut reader = Sequential::new(self.checked(descriptor)?);
         let named = |e| Error::io(descriptor.digest.clone(), e);
         let mut buf = vec![0; CHUNK];
         loop {

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use super::record::Kind;
-use super::thin::BodyKind;
 use super::{Memo, Result, Store, StoreError};
 use crate::digest::Digest;
 use crate::fs;
@@ -38,12 +37,7 @@ impl Store {
         // Recipes first: what only they need may be a blob.
         let thin = self.sweep_thin(needed, options.dry_run)?;
         let mut out = Swept { thin, ..Swept::default() };
-        let mut needed = needed.clone();
-        for body in self.bodies_of(&needed.clone())? {
-            if body.kind == BodyKind::Blob {
-                needed.insert(body.digest()?);
-            }
-        }
+        let needed: BTreeSet<Digest> = self.sources_of(needed)?.union(needed).cloned().collect();
         out.kept += self.thin_blobs()?.iter().filter(|(digest, _)| needed.contains(digest)).count();
         for (digest, size) in self.blobs()? {
             match needed.contains(&digest) {

@@ -1,5 +1,6 @@
 """Many images from an image server to Docker's registry: by a plan, with a journal, killed at random moments, with servers that
 go away, disks that are full and passwords that change. With --full it is 300 images and 20 kills."""
+import contextlib
 import hashlib
 import json
 import os
@@ -317,9 +318,9 @@ def others(t, good):
         t.check("there and back", there == back, str(set(there.items()) ^ set(back.items()))[:300])
 
 
-def run(t):
-    count, kills, size = FULL if t.full else SMALL
-    rng = random.Random(8)
+@contextlib.contextmanager
+def served(t, rng, count, size):
+    """A server, and the good and the damaged images that it has."""
     good = corpus_images(t.path("corpus"), rng)
     good += made_images(t, count - len(good), rng, size)
     bad, faults = damaged_images(t, rng, next(m for m, _ in good if m["name"] == "corpus-hello"))
@@ -327,6 +328,13 @@ def run(t):
         for manifest, path in good + [(m, path) for m, path, _ in bad]:
             server.add(manifest, path)
         server.faults.update(faults)
+        yield server, good, bad
+
+
+def run(t):
+    count, kills, size = FULL if t.full else SMALL
+    rng = random.Random(8)
+    with served(t, rng, count, size) as (server, good, bad):
         found, first = whole(t, server, good, bad)
         t.guard(killed, server, good, bad, found, first, kills, rng)
         t.guard(troubles, server, good, bad)

@@ -9,9 +9,8 @@ import subprocess
 import threading
 import time
 
-from cases.migrate import Migration, tags
+from cases.migrate import Migration, served, tags
 from cases.registry import Registry
-from image_server import ImageServer, corpus_images, damaged_images, made_images
 from lib import Failure
 
 SMALL, FULL = (30, 60_000), (120, 400_000)  # good images, bytes of a file in them
@@ -103,14 +102,7 @@ def pushes(log):
 
 def run(t):
     count, size = FULL if t.full else SMALL
-    rng = random.Random(16)
-    good = corpus_images(t.path("corpus"), rng)
-    good += made_images(t, count - len(good), rng, size)
-    bad, faults = damaged_images(t, rng, next(m for m, _ in good if m["name"] == "corpus-hello"))
-    with ImageServer() as server:
-        for manifest, path in good + [(m, path) for m, path, _ in bad]:
-            server.add(manifest, path)
-        server.faults.update(faults)
+    with served(t, random.Random(16), count, size) as (server, good, bad):
         alone = Migration(t, server, "alone")
         with Registry(t, "alone-registry") as registry:
             alone.plan(registry.name("images"))

@@ -5,7 +5,6 @@ use std::fmt;
 use std::io::{self, Read};
 
 use aurora_engine::digest::Digest;
-use aurora_engine::fs::DirLock;
 use aurora_engine::store::thin::{BodyKind, BodyRef, Contents, Encoding, Outcome, Pieces};
 use aurora_engine::store::{Access, StoreError};
 use rayon::prelude::*;
@@ -84,11 +83,8 @@ impl fmt::Display for KeptReason {
 /// moment in which files are removed.
 pub fn dedup(names: &[ImageName], ctx: &Ctx<'_>) -> Result<Deduplicated> {
     let mut out = Deduplicated::default();
-    if Local::open_if_any(ctx)?.is_none() {
-        return match names.first() {
-            Some(name) => Err(ErrorKind::NoSuchImage(name.to_string()).into()),
-            None => Ok(out),
-        };
+    if !is_there(names, ctx)? {
+        return Ok(out);
     }
     let made = {
         let local = Local::open(Access::Write, ctx)?;
@@ -97,7 +93,7 @@ pub fn dedup(names: &[ImageName], ctx: &Ctx<'_>) -> Result<Deduplicated> {
         let candidates = work.candidates()?;
         work.make_thin(candidates)?
     };
-    let local = alone(ctx)?;
+    let local = Local::alone(ctx)?;
     let thin = local.blobs().slim(&made)?;
     for digest in made.iter().filter(|digest| !thin.contains(digest)) {
         let size = local.blobs().size(digest)?.unwrap_or(0);
@@ -113,11 +109,8 @@ pub fn dedup(names: &[ImageName], ctx: &Ctx<'_>) -> Result<Deduplicated> {
 /// Makes the blobs of these images files again, or those of all images.
 pub fn undo_dedup(names: &[ImageName], ctx: &Ctx<'_>) -> Result<Deduplicated> {
     let mut out = Deduplicated::default();
-    if Local::open_if_any(ctx)?.is_none() {
-        return match names.first() {
-            Some(name) => Err(ErrorKind::NoSuchImage(name.to_string()).into()),
-            None => Ok(out),
-        };
+    if !is_there(names, ctx)? {
+        return Ok(out);
     }
     {
         let local = Local::open(Access::Write, ctx)?;
@@ -130,31 +123,17 @@ pub fn undo_dedup(names: &[ImageName], ctx: &Ctx<'_>) -> Result<Deduplicated> {
             }
         }
     }
-    let local = alone(ctx)?;
+    let local = Local::alone(ctx)?;
     out.after = swept(&local, ctx)?;
     Ok(out)
 }
 
-/// The store, as soon as nobody else uses it.
-fn alone(ctx: &Ctx<'_>) -> Result<Alone> {
-    ctx.progress.phase("waiting for others");
-    let local = Local::open(Access::Alone, ctx)?;
-    let dir = local.blobs().dir();
-    let writers = DirLock::acquire(dir).map_err(|e| Error::io(dir.display().to_string(), e))?;
-    Ok(Alone { local, _writers: writers })
-}
-
-/// An opened store that nobody else uses.
-struct Alone {
-    local: Local,
-    _writers: DirLock,
-}
-
-impl std::ops::Deref for Alone {
-    type Target = Local;
-
-    fn deref(&self) -> &Local {
-        &self.local
+/// Whether there is a store; without one there is none of the images named.
+fn is_there(names: &[ImageName], ctx: &Ctx<'_>) -> Result<bool> {
+    match (Local::open_if_any(ctx)?, names.first()) {
+        (Some(_), _) => Ok(true),
+        (None, Some(name)) => Err(ErrorKind::NoSuchImage(name.to_string()).into()),
+        (None, None) => Ok(false),
     }
 }
 

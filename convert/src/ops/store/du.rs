@@ -1,6 +1,6 @@
 //! The room that images take, each alone and together.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use aurora_engine::digest::Digest;
 use serde::Serialize;
@@ -91,12 +91,7 @@ pub fn du(ctx: &Ctx<'_>) -> Result<Usage> {
     out.images.sort_by(|a, b| a.names.cmp(&b.names));
     out.stored = taken(&local)?;
     out.thin = local.blobs().thin_blobs()?.iter().fold(0, |sum, (_, size)| size.saturating_add(sum));
-    let sources: BTreeSet<Digest> = local
-        .blobs()
-        .bodies_of(users.keys().copied())?
-        .iter()
-        .map(|body| body.digest())
-        .collect::<Result<_, _>>()?;
+    let sources = local.blobs().sources_of(users.keys().copied())?;
     for (digest, size) in local.blobs().blobs()? {
         let sum = match (users.contains_key(&digest), sources.contains(&digest)) {
             (true, _) => continue,

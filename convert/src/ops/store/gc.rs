@@ -3,8 +3,7 @@
 use std::collections::BTreeSet;
 
 use aurora_engine::digest::Digest;
-use aurora_engine::fs::DirLock;
-use aurora_engine::store::{Access, SweepOptions};
+use aurora_engine::store::SweepOptions;
 use serde::Serialize;
 
 use crate::store::{Local, RefFaultKind, Walk};
@@ -31,11 +30,7 @@ pub fn gc(dry_run: bool, ctx: &Ctx<'_>) -> Result<Collected> {
     if Local::open_if_any(ctx)?.is_none() {
         return Ok(Collected { dry_run, ..Collected::default() });
     }
-    ctx.progress.phase("waiting for others");
-    let local = Local::open(Access::Alone, ctx)?;
-    let dir = local.blobs().dir();
-    // Whoever writes into the store as a plain layout holds this one.
-    let _writers = DirLock::acquire(dir).map_err(|e| Error::io(dir.display().to_string(), e))?;
+    let local = Local::alone(ctx)?;
     ctx.progress.phase("looking for garbage");
     let needed = needed(&local, ctx)?;
     let swept = local.blobs().sweep(&needed, SweepOptions { dry_run })?;

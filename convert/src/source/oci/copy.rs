@@ -3,9 +3,9 @@
 use std::io::{self, Read, Write};
 use std::sync::Arc;
 
+use aurora_engine::body::Sequential;
 use aurora_formats::oci::{Descriptor, layout};
 
-use super::files::BodyReader;
 use super::reference;
 use super::store::{Picked, Store, digest};
 use crate::ctx::Counter;
@@ -77,7 +77,7 @@ fn take(from: &Store, blob: &Descriptor, to: &Local, ctx: &Ctx<'_>) -> Result<()
         return Ok(());
     }
     let (body, _) = from.blob(blob)?;
-    let mut reader = BodyReader::new(body).take(blob.size.saturating_add(1));
+    let mut reader = Sequential::new(body).take(blob.size.saturating_add(1));
     let mut upload = to.blobs().begin(digest.algorithm())?;
     let mut buf = vec![0; CHUNK];
     loop {

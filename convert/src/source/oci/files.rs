@@ -4,7 +4,7 @@ use std::io::{self, Read, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use aurora_engine::body::{Body, FileBody, ReadAt, Spool};
+use aurora_engine::body::{Body, FileBody, ReadAt, Sequential, Spool};
 use aurora_engine::codec::{self, Codec, DETECT_LEN};
 use aurora_engine::digest::Digest;
 use aurora_engine::fs;
@@ -118,7 +118,7 @@ impl TreeFiles {
         };
         let body = archive_body(file, ctx).map_err(|e| Error::io(name, e))?;
         ctx.check()?;
-        let members = ingest::ingest_rootfs(&mut BodyReader::new(body.clone()), Some(&body), ctx)?;
+        let members = ingest::ingest_rootfs(&mut Sequential::new(body.clone()), Some(&body), ctx)?;
         Ok(Self(tree::apply(None, &members.changes)?))
     }
 }
@@ -147,7 +147,7 @@ fn archive_body(file: &FileName, ctx: &Ctx<'_>) -> io::Result<Body> {
     body.read_exact_at(&mut head, 0)?;
     match codec::detect(&head) {
         Codec::None => Ok(body),
-        _ => spool(Box::new(BodyReader::new(body)), ctx),
+        _ => spool(Box::new(Sequential::new(body)), ctx),
     }
 }
 
@@ -177,27 +177,6 @@ impl ReadAt for ContentBody {
 
     fn len(&self) -> u64 {
         self.0.size
-    }
-}
-
-/// Reads a body from its start.
-pub(crate) struct BodyReader {
-    body: Body,
-    at: u64,
-}
-
-impl BodyReader {
-    pub(crate) fn new(body: Body) -> Self {
-        Self { body, at: 0 }
-    }
-}
-
-impl Read for BodyReader {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let n = (self.body.len() - self.at).min(buf.len() as u64) as usize;
-        self.body.read_exact_at(&mut buf[..n], self.at)?;
-        self.at += n as u64;
-        Ok(n)
     }
 }
 

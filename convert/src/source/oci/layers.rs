@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
+use aurora_engine::body::Sequential;
 use aurora_engine::codec::{self, Codec};
 use aurora_engine::digest::{Digest, Hasher, VerifyError, VerifyingReader};
 use aurora_engine::flow::read_ahead;
 use aurora_formats::oci::media::Packing;
 
-use super::files::BodyReader;
 use super::store::Layer;
 use crate::ctx::Counter;
 use crate::source::ingest::{self, Ingested};
@@ -181,13 +181,13 @@ struct Shared {
 }
 
 enum Source {
-    Promised(VerifyingReader<BodyReader>),
-    Unnamed(BodyReader),
+    Promised(VerifyingReader<Sequential>),
+    Unnamed(Sequential),
 }
 
 impl Stored {
     pub(super) fn new(layer: &Layer) -> Self {
-        let body = BodyReader::new(layer.body.clone());
+        let body = Sequential::new(layer.body.clone());
         let source = match &layer.promise {
             Some((digest, size)) => Source::Promised(VerifyingReader::new(body, digest.clone(), *size)),
             None => Source::Unnamed(body),

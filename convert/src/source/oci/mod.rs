@@ -16,6 +16,7 @@ mod verify;
 use std::io::Read;
 use std::sync::Arc;
 
+use aurora_engine::body::Sequential;
 use aurora_engine::codec::Codec;
 use aurora_engine::digest::{Digest, VerifyingReader};
 use aurora_formats::oci::Annotations;
@@ -34,7 +35,6 @@ use crate::source::ReadOptions;
 use crate::source::ingest::Ingested;
 use crate::tree::{self, Tree};
 use crate::{Ctx, Error, Loss, LossKind, Result};
-pub(crate) use files::BodyReader;
 use store::{Layer, Picked};
 pub(crate) use store::{Store, check_size, digest};
 
@@ -78,7 +78,7 @@ impl BaseLayer {
 
     /// Its stored bytes, which are compared with what they were promised to be.
     pub(crate) fn open(&self) -> Box<dyn Read> {
-        let body = BodyReader::new(self.layer.body.clone());
+        let body = Sequential::new(self.layer.body.clone());
         match &self.layer.promise {
             Some((digest, size)) => Box::new(VerifyingReader::new(body, digest.clone(), *size)),
             None => Box::new(body),

@@ -3,7 +3,7 @@
 use std::io::{self, Read};
 use std::sync::Arc;
 
-use aurora_engine::body::{Body, MemBody};
+use aurora_engine::body::{Body, MemBody, Sequential};
 use aurora_engine::codec::Codec;
 use aurora_engine::digest::{Digest, VerifyError, VerifyingReader};
 use aurora_engine::fs;
@@ -12,7 +12,7 @@ use aurora_formats::oci::descriptor::Annotations;
 use aurora_formats::oci::media::Packing;
 use aurora_formats::oci::{Config, Descriptor, Index, Manifest, OciError, docker_archive, json, layout};
 
-use super::files::{BodyReader, DirFiles, Files, StoreFiles, TreeFiles};
+use super::files::{DirFiles, Files, StoreFiles, TreeFiles};
 use super::remote::RegistryFiles;
 use crate::image::select::{self, Documents, Wanted};
 use crate::names::ImageName;
@@ -284,7 +284,7 @@ impl Store {
     pub(crate) fn verify_blob(&self, descriptor: &Descriptor) -> Result<()> {
         let (body, digest) = self.blob(descriptor)?;
         check_size(&digest, descriptor.size, body.len())?;
-        let mut reader = VerifyingReader::new(BodyReader::new(body), digest, descriptor.size);
+        let mut reader = VerifyingReader::new(Sequential::new(body), digest, descriptor.size);
         io::copy(&mut reader, &mut io::sink())
             .map_err(|e| Error::io(layout::blob_path(&descriptor.digest), e))?;
         Ok(())
@@ -297,7 +297,7 @@ impl Documents for Store {
         let (body, digest) = self.blob(descriptor)?;
         check_size(&digest, descriptor.size, body.len())?;
         let mut bytes = Vec::new();
-        VerifyingReader::new(BodyReader::new(body), digest, descriptor.size)
+        VerifyingReader::new(Sequential::new(body), digest, descriptor.size)
             .read_to_end(&mut bytes)
             .map_err(|e| Error::io(layout::blob_path(&descriptor.digest), e))?;
         Ok(bytes)

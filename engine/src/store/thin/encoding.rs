@@ -1,10 +1,10 @@
 //! How a blob is made of what it unpacks to, byte for byte.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 
 use serde::{Deserialize, Serialize};
 
-use crate::body::{Body, Sequential};
+use crate::body::Body;
 use crate::codec::{self, Codec, Compression, DETECT_LEN};
 
 /// An encoder of this program that has been seen to make the bytes of a blob. What others have packed is made again by
@@ -54,9 +54,4 @@ impl Encoding {
         };
         codec::writer(out, Compression { codec, level }, threads)
     }
-}
-
-/// Reads a body from its start.
-pub(super) fn reader(body: &Body) -> impl Read + Send + use<> {
-    Sequential::new(body.clone())
 }

@@ -5,9 +5,9 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use super::FEATURE;
 use super::record::{BodyKind, BodyRef, ThinRecord};
-use super::{FEATURE, encoding};
-use crate::body::{Body, FileBody, ReadAt, Spool};
+use crate::body::{Body, FileBody, ReadAt, Sequential, Spool};
 use crate::codec::{self, Codec};
 use crate::digest::{Digest, HashingWriter, VerifyError};
 use crate::fs;
@@ -159,7 +159,7 @@ impl Store {
         let failed = StoreError::io(&path);
         let read = || -> io::Result<Body> {
             let stored: Body = Arc::new(FileBody::new(fs::open_regular(&path)?)?);
-            let (codec, mut plain) = codec::reader(Box::new(encoding::reader(&stored)), body.len)?;
+            let (codec, mut plain) = codec::reader(Box::new(Sequential::new(stored.clone())), body.len)?;
             if codec == Codec::None && stored.len() == body.len {
                 return Ok(stored);
             }

@@ -73,6 +73,11 @@ impl Store {
         Ok(out)
     }
 
+    /// Those of them that are blobs.
+    pub fn sources_of<'a>(&self, blobs: impl IntoIterator<Item = &'a Digest>) -> Result<BTreeSet<Digest>> {
+        of_kind(BodyKind::Blob, &self.bodies_of(blobs)?)
+    }
+
     /// Bytes of each body that recipes of these thin blobs take, each slice counted as often as it is taken.
     pub fn body_use<'a>(
         &self,
@@ -100,7 +105,28 @@ impl Store {
     /// Removes recipes of blobs that are not needed or that are there as files, packs that no recipe needs, and lists of
     /// what is gone; the bytes of that. Its caller has opened the store for [`crate::store::Access::Alone`].
     pub fn sweep_thin(&self, needed: &BTreeSet<Digest>, dry_run: bool) -> Result<u64> {
-        let (mut freed, mut kept) = (0_u64, Vec::new());
+        let (mut bodies, mut useless) = (BTreeSet::new(), Vec::new());
+        let mut is_any_thin = false;
+        for (path, id) in self.records(Kind::Thin)? {
+            let Some(id) = id else {
+                useless.push(path);
+                continue;
+            };
+            if self.is_fat(&id)? {
+                useless.push(path);
+                continue;
+            }
+            // What can't be read is all that is left of a blob, and what it is made of is not known: before anything goes.
+            let record = self.load_needed::<ThinRecord>(Kind::Thin, &id)?;
+            match needed.contains(&id) {
+                true => {
+                    is_any_thin = true;
+                    bodies.extend(record.into_iter().flat_map(|record| record.bodies));
+                }
+                false => useless.push(path),
+            }
+        }
+        let mut freed = 0_u64;
         let mut remove = |path: &Path| -> Result<()> {
             freed += fs::size_of(path).map_err(StoreError::io(path))?.unwrap_or(0);
             match dry_run {
@@ -108,24 +134,10 @@ impl Store {
                 false => self.remove_if_any(path),
             }
         };
-        let records = self.records(Kind::Thin)?;
-        // What can't be read is all that is left of a blob, and what it is made of is not known.
-        for id in records.iter().filter_map(|(_, id)| id.as_ref()) {
-            if !self.is_fat(id)? {
-                self.load_needed::<ThinRecord>(Kind::Thin, id)?;
-            }
+        for path in useless {
+            remove(&path)?;
         }
-        for (path, id) in records {
-            match id.filter(|id| needed.contains(id)) {
-                Some(id) if !self.is_fat(&id)? => kept.push(id),
-                _ => remove(&path)?,
-            }
-        }
-        let bodies = self.bodies_of(&kept)?;
-        let of_kind = |kind| -> Result<BTreeSet<Digest>> {
-            bodies.iter().filter(|body| body.kind == kind).map(BodyRef::digest).collect()
-        };
-        let (packs, sources) = (of_kind(BodyKind::Pack)?, of_kind(BodyKind::Blob)?);
+        let (packs, sources) = (of_kind(BodyKind::Pack, &bodies)?, of_kind(BodyKind::Blob, &bodies)?);
         for path in self.files_in(&self.packs_dir())? {
             let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
             let digest = format!("{}:{name}", Algorithm::Sha256.name()).parse::<Digest>();
@@ -142,11 +154,16 @@ impl Store {
                 remove(&path)?;
             }
         }
-        match kept.is_empty() {
+        match is_any_thin {
             _ if dry_run => {}
-            true => meta::release(&self.meta_path(), FEATURE)?,
-            false => meta::require(&self.meta_path(), FEATURE)?,
+            true => meta::require(&self.meta_path(), FEATURE)?,
+            false => meta::release(&self.meta_path(), FEATURE)?,
         }
         Ok(freed)
     }
+}
+
+/// The names of the bodies of a kind.
+fn of_kind(kind: BodyKind, bodies: &BTreeSet<BodyRef>) -> Result<BTreeSet<Digest>> {
+    bodies.iter().filter(|body| body.kind == kind).map(BodyRef::digest).collect()
 }

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 
+use super::Encoding;
 use super::contents::{self, Contents, Listed, Place};
-use super::encoding::{self, Encoding};
 use super::record::{BodyKind, BodyRef, ThinRecord};
 use super::restore::is_of_the_content;
-use crate::body::Body;
+use crate::body::{Body, Sequential};
 use crate::codec::{self, Codec, Compression};
 use crate::digest::{Algorithm, Digest, HashingWriter};
 use crate::fs::{self, LockedFile};
@@ -149,7 +149,7 @@ impl Store {
 
 /// What a blob unpacks to.
 fn unpacked(blob: &Body, max_decoded: u64) -> io::Result<Box<dyn Read + Send>> {
-    Ok(codec::reader(Box::new(encoding::reader(blob)), max_decoded)?.1)
+    Ok(codec::reader(Box::new(Sequential::new(blob.clone())), max_decoded)?.1)
 }
 
 /// Takes contents that are cut.
