@@ -22,7 +22,7 @@ struct Packed {
 /// Writes gzip as one member, zstd as frames.
 pub(super) struct BlockWriter<W> {
     inner: W,
-    pool: Ordered<Block, io::Result<Packed>>,
+    pool: Ordered<'static, Block, io::Result<Packed>>,
     block: Vec<u8>,
     size: usize,
     blocks: u64,

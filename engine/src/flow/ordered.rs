@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
+use std::thread::{self, JoinHandle, Scope};
 
 use crossbeam::channel::{Receiver, Sender, bounded};
 
@@ -11,12 +11,12 @@ use crossbeam::channel::{Receiver, Sender, bounded};
 /// `push` beyond that waits for the oldest. With one thread there is no other: `push` does the work itself.
 ///
 /// Dropping it lets the threads finish what they have begun, and waits for them.
-pub struct Ordered<T, R> {
-    mode: Mode<T, R>,
+pub struct Ordered<'w, T, R> {
+    mode: Mode<'w, T, R>,
 }
 
-enum Mode<T, R> {
-    Inline(Box<dyn Fn(T) -> R + Send>),
+enum Mode<'w, T, R> {
+    Inline(Box<dyn Fn(T) -> R + Send + 'w>),
     Threads(Threads<T, R>),
 }
 
@@ -24,6 +24,7 @@ struct Threads<T, R> {
     jobs: Option<Sender<Job<T, R>>>,
     pending: VecDeque<Receiver<R>>,
     window: usize,
+    /// But for those of a scope, which waits for them itself.
     workers: Vec<JoinHandle<()>>,
 }
 
@@ -32,13 +33,39 @@ struct Job<T, R> {
     done: Sender<R>,
 }
 
-impl<T: Send + 'static, R: Send + 'static> Ordered<T, R> {
+impl<T: Send + 'static, R: Send + 'static> Ordered<'static, T, R> {
     /// Starts `threads` threads of that name, or none if one is enough.
     pub fn new(
         name: &str,
         threads: usize,
         window: usize,
         work: impl Fn(T) -> R + Send + Sync + 'static,
+    ) -> io::Result<Self> {
+        Self::start(threads, window, work, |number, run| {
+            thread::Builder::new().name(format!("{name}-{number}")).spawn(run).map(Some)
+        })
+    }
+}
+
+impl<'w, T: Send + 'w, R: Send + 'w> Ordered<'w, T, R> {
+    /// The same with threads that may borrow what outlives the scope, which waits for them.
+    pub fn scoped(
+        scope: &'w Scope<'w, '_>,
+        name: &str,
+        threads: usize,
+        window: usize,
+        work: impl Fn(T) -> R + Send + Sync + 'w,
+    ) -> io::Result<Self> {
+        Self::start(threads, window, work, |number, run| {
+            thread::Builder::new().name(format!("{name}-{number}")).spawn_scoped(scope, run).map(|_| None)
+        })
+    }
+
+    fn start(
+        threads: usize,
+        window: usize,
+        work: impl Fn(T) -> R + Send + Sync + 'w,
+        spawn: impl Fn(usize, Box<dyn FnOnce() + Send + 'w>) -> io::Result<Option<JoinHandle<()>>>,
     ) -> io::Result<Self> {
         if threads <= 1 {
             return Ok(Self { mode: Mode::Inline(Box::new(work)) });
@@ -55,11 +82,13 @@ impl<T: Send + 'static, R: Send + 'static> Ordered<T, R> {
                     let _ = job.done.send(work(job.item));
                 }
             };
-            pool.workers.push(thread::Builder::new().name(format!("{name}-{number}")).spawn(run)?);
+            pool.workers.extend(spawn(number, Box::new(run))?);
         }
         Ok(Self { mode: Mode::Threads(pool) })
     }
+}
 
+impl<T, R> Ordered<'_, T, R> {
     /// Gives an item to work on. Returns the oldest result if that had to be waited for.
     pub fn push(&mut self, item: T) -> Option<R> {
         let pool = match &mut self.mode {
@@ -117,6 +146,18 @@ mod tests {
             out.extend(std::iter::from_fn(|| map.pop()));
             assert_eq!(out, (0..100).map(|n| n * n).collect::<Vec<_>>(), "{threads} threads");
         }
+    }
+
+    #[test]
+    fn threads_of_a_scope_may_borrow() {
+        let words = ["a", "bc", "", "defg"];
+        let lengths = thread::scope(|scope| {
+            let mut map = Ordered::scoped(scope, "test", 2, 2, |at: usize| words[at].len()).unwrap();
+            let mut out: Vec<usize> = (0..words.len()).filter_map(|at| map.push(at)).collect();
+            out.extend(std::iter::from_fn(|| map.pop()));
+            out
+        });
+        assert_eq!(lengths, [1, 2, 0, 4]);
     }
 
     #[test]

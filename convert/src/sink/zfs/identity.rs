@@ -10,7 +10,7 @@
 use aurora_engine::digest::{Algorithm, Digest, Hasher};
 use aurora_formats::model::Timestamp;
 
-use super::record::data_blocks;
+use super::blocks::{Blocks, is_zero};
 use crate::lineage::{Lineage, Snapshot, Volume};
 use crate::sink::Target;
 use crate::{Ctx, Result};
@@ -128,14 +128,18 @@ fn content_digest(volume: &Volume, ctx: &Ctx<'_>) -> Result<Digest> {
     let mut hasher = Hasher::new(Algorithm::Sha256);
     hasher.update(VOLUME_LABEL.as_bytes());
     hasher.update(&volume.content.size.to_le_bytes());
-    data_blocks(&volume.content, HASH_BLOCK, |offset, block| {
+    let mut blocks = Blocks::of(&volume.content, HASH_BLOCK);
+    let mut block = vec![0; HASH_BLOCK as usize];
+    let mut offset = blocks.first_from(0);
+    while offset < blocks.end() {
         ctx.check()?;
-        if let Some(block) = block {
+        blocks.read(offset, &mut block)?;
+        if !is_zero(&block) {
             hasher.update(&offset.to_le_bytes());
-            hasher.update(block);
+            hasher.update(&block);
         }
-        Ok(())
-    })?;
+        offset = blocks.first_from(offset + u64::from(HASH_BLOCK));
+    }
     Ok(hasher.finish())
 }
 

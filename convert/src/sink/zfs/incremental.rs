@@ -1,27 +1,29 @@
 //! One step of a lineage as a stream: all of it, or what differs from the step before.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::thread;
 
-use aurora_engine::body::{Body, MemBody};
+use aurora_engine::flow::Ordered;
 use aurora_formats::model::Metadata;
-use aurora_formats::zfs::build::attrs::Encoded;
+use aurora_formats::zfs::build::begin;
 use aurora_formats::zfs::build::objects::{self, SystemObject};
-use aurora_formats::zfs::build::{begin, zap};
 use aurora_formats::zfs::format::{begin_flag, feature, objset};
 use aurora_formats::zfs::resume::ResumePoint;
 
-use super::encode::{Data, Item, Role, block_size};
+use super::batch::Batch;
+use super::encode::Role;
 use super::identity::Identity;
 use super::output::Output;
-use super::record::{Shape, StreamWriter};
+use super::parts::{self, Part};
+use super::record::StreamWriter;
 use super::{target, unsupported};
-use crate::content::Content;
 use crate::sink::Target;
 use crate::tree::Tree;
 use crate::tree::ids::{self, DirXattrs, Numbers};
 use crate::{Ctx, Error, Result};
 
+/// Bytes of records that are made at a time by one thread, about.
+const BATCH: u64 = 512 << 10;
 /// Features of every stream of a file system: attributes may spill, nothing else.
 pub(super) const FEATURES: u64 = feature::SA_SPILL;
 /// Flags of every stream.
@@ -33,7 +35,8 @@ pub(super) struct State<'t> {
     pub(super) target: Target,
     pub(super) numbers: Numbers,
     pub(super) system: Vec<SystemObject>,
-    roles: BTreeMap<u64, Role>,
+    /// What each object number stands for.
+    pub(super) roles: BTreeMap<u64, Role>,
 }
 
 impl<'t> State<'t> {
@@ -81,101 +84,76 @@ pub(super) fn write(
     opening.creation_time = identity.creation_time;
     opening.from_guid = before.map_or(0, |(_, guid)| guid);
     let mut stream = StreamWriter::begin(&opening, resume, output)?;
-    match before {
-        None => write_all(state, &mut stream, ctx)?,
-        Some((old, _)) => write_changes(state, old, &mut stream, ctx)?,
-    }
+    let old = before.map(|(old, _)| old);
+    let work = |mut job: Job<'_>| -> Result<Batch> {
+        job.parts.iter().try_for_each(|part| part.make(state, old, &mut job.batch))?;
+        Ok(job.batch)
+    };
+    let threads = ctx.options.threads;
+    thread::scope(|scope| {
+        let pool = Ordered::scoped(scope, "records", threads, threads.saturating_mul(2), work)
+            .map_err(|e| Error::io("starting a thread", e))?;
+        let new = || Batch::new(identity.guid, resume);
+        let mut jobs = Jobs { pool, stream: &mut stream, job: Job::new(new()), cost: 0, spare: Vec::new() };
+        parts::each(state, old, &mut |part| {
+            jobs.cost += part.cost(state);
+            jobs.job.parts.push(part);
+            if jobs.cost < BATCH {
+                return Ok(());
+            }
+            ctx.check()?;
+            jobs.submit(&new)
+        })?;
+        jobs.submit(&new)?;
+        jobs.finish()
+    })?;
     stream.end()
 }
 
-fn write_all(state: &State<'_>, stream: &mut StreamWriter<'_, '_>, ctx: &Ctx<'_>) -> Result<()> {
-    let mut next = 0;
-    for (&object, &role) in &state.roles {
-        ctx.check()?;
-        stream.free_objects(next, object)?;
-        put(object, &state.item(role)?, true, stream)?;
-        next = object + 1;
-    }
-    stream.free_objects(next, next.next_multiple_of(32))
+/// Parts that one thread makes records of at a time.
+struct Job<'s> {
+    parts: Vec<Part<'s>>,
+    batch: Batch,
 }
 
-fn write_changes(
-    state: &State<'_>,
-    old: &State<'_>,
-    stream: &mut StreamWriter<'_, '_>,
-    ctx: &Ctx<'_>,
-) -> Result<()> {
-    // Both maps are walked in the order of the numbers: a stream's records must ascend.
-    let mut gone = old.roles.keys().filter(|object| !state.roles.contains_key(*object)).copied().peekable();
-    for (&object, &role) in &state.roles {
-        ctx.check()?;
-        free_below(object, &mut gone, stream)?;
-        let item = state.item(role)?;
-        match old.roles.get(&object) {
-            None => put(object, &item, true, stream)?,
-            Some(&role) => match item.is_same(&old.item(role)?) {
-                (true, true) => {}
-                (_, same_data) => put(object, &item, !same_data, stream)?,
-            },
-        }
+impl Job<'_> {
+    fn new(batch: Batch) -> Self {
+        Self { parts: Vec::new(), batch }
     }
-    free_below(u64::MAX, &mut gone, stream)
 }
 
-/// Frees the objects that are gone and stand before `object`, in runs.
-fn free_below(
-    object: u64,
-    gone: &mut std::iter::Peekable<impl Iterator<Item = u64>>,
-    stream: &mut StreamWriter<'_, '_>,
-) -> Result<()> {
-    while let Some(first) = gone.next_if(|number| *number < object) {
-        let mut end = first + 1;
-        while end % 32 != 0 && gone.next_if_eq(&end).is_some() {
-            end += 1;
-        }
-        stream.free_objects(first, end)?;
-    }
-    Ok(())
+/// Jobs given to threads, and what they made written in order.
+struct Jobs<'j, 's, 'o, 'a> {
+    pool: Ordered<'j, Job<'s>, Result<Batch>>,
+    stream: &'j mut StreamWriter<'o, 'a>,
+    /// The next one.
+    job: Job<'s>,
+    /// Of its parts.
+    cost: u64,
+    /// Written ones, to be used again.
+    spare: Vec<Batch>,
 }
 
-/// An object, its data if that is new, and its spill block.
-fn put(object: u64, item: &Item<'_>, with_data: bool, stream: &mut StreamWriter<'_, '_>) -> Result<()> {
-    let shape = |block_size| Shape { object, object_type: item.object_type, block_size };
-    let attrs = item.attrs.as_ref();
-    match &item.data {
-        Data::System(system) => {
-            let shape = shape(system.zap.block_size);
-            stream.object(shape, attrs, system.zap.blocks.len() as u64)?;
-            stream.table(shape, &system.zap)?;
+impl Jobs<'_, '_, '_, '_> {
+    fn submit(&mut self, new: &dyn Fn() -> Batch) -> Result<()> {
+        let next = Job::new(self.spare.pop().unwrap_or_else(new));
+        self.cost = 0;
+        match self.pool.push(std::mem::replace(&mut self.job, next)) {
+            Some(batch) => self.write(batch?),
+            None => Ok(()),
         }
-        Data::Table(entries) => {
-            let zap = zap::build(entries, zap::salt(object)).map_err(unsupported)?;
-            let shape = shape(zap.block_size);
-            stream.object(shape, attrs, zap.blocks.len() as u64)?;
-            if with_data {
-                stream.table(shape, &zap)?;
-            }
-        }
-        Data::Content(content) => {
-            put_content(shape(block_size(content.size)), attrs, content, with_data, stream)?
-        }
-        Data::Bytes(bytes) => {
-            let body: Body = Arc::new(MemBody(bytes.to_vec()));
-            let content = Content::plain(&body, 0, bytes.len() as u64);
-            put_content(shape(block_size(content.size)), attrs, &content, with_data, stream)?;
-        }
-        Data::Empty => stream.object(shape(block_size(0)), attrs, 1)?,
     }
-    stream.spill(object, attrs)
-}
 
-fn put_content(
-    shape: Shape,
-    attrs: Option<&Encoded>,
-    content: &Content,
-    with_data: bool,
-    stream: &mut StreamWriter<'_, '_>,
-) -> Result<()> {
-    stream.object(shape, attrs, content.size.div_ceil(shape.block_size.into()).max(1))?;
-    if with_data { stream.content(shape, content) } else { Ok(()) }
+    fn write(&mut self, mut batch: Batch) -> Result<()> {
+        self.stream.put(&mut batch)?;
+        self.spare.push(batch);
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<()> {
+        while let Some(batch) = self.pool.pop() {
+            self.write(batch?)?;
+        }
+        Ok(())
+    }
 }

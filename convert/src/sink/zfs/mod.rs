@@ -5,11 +5,14 @@
 //! spill of attributes. Compression, if any, is around the whole file.
 
 mod apart;
+mod batch;
+mod blocks;
 mod chain;
 mod encode;
 mod identity;
 mod incremental;
 mod output;
+mod parts;
 mod record;
 mod relabel;
 mod target;

@@ -5,16 +5,20 @@ use aurora_formats::zfs::format::{
     BLOCK_MAX, BLOCK_MIN, VOLUME_DATA, VOLUME_PROPERTIES, object_type, objset,
 };
 
+use super::batch::{Batch, Shape};
+use super::blocks::{Blocks, is_zero};
 use super::identity::Identity;
 use super::output::Output;
-use super::record::{Shape, StreamWriter, is_zero};
+use super::record::StreamWriter;
 use super::unsupported;
-use crate::content::{BlockCache, Content};
+use crate::content::Content;
 use crate::lineage::Volume;
-use crate::{Ctx, Error, ErrorKind, Loss, LossKind, Result};
+use crate::{Ctx, ErrorKind, Loss, LossKind, Result};
 
 /// Block size where the source has none: what illumos and older OpenZFS take by default, and all take.
 const DEFAULT_BLOCK_SIZE: u32 = 8192;
+/// Bytes of records that are written at a time.
+const BATCH: usize = 512 << 10;
 
 /// The block size of all states of a volume; it never changes in a volume's life. The last one decides.
 pub(super) fn block_size(chain: &[&Volume], ctx: &Ctx<'_>) -> u32 {
@@ -42,13 +46,14 @@ pub(super) fn write(
     opening.creation_time = identity.creation_time;
     opening.from_guid = before.map_or(0, |(_, guid)| guid);
     let mut stream = StreamWriter::begin(&opening, None, output)?;
+    let mut batch = Batch::new(identity.guid, None);
 
     let data = Shape { object: VOLUME_DATA, object_type: object_type::ZVOL, block_size };
-    stream.free_objects(0, VOLUME_DATA)?;
-    stream.object(data, None, size / u64::from(block_size))?;
+    batch.free_objects(0, VOLUME_DATA);
+    batch.object(data, None, size / u64::from(block_size));
     let empty = Content::default();
     let old = before.map_or(&empty, |(base, _)| &base.content);
-    write_data(&volume.content, old, data, &mut stream, ctx)?;
+    write_data(&volume.content, old, data, &mut batch, &mut stream, ctx)?;
 
     let is_resized = match before {
         Some((base, _)) => volume_size(&base.content, block_size, ctx)? != size,
@@ -61,10 +66,11 @@ pub(super) fn write(
             object_type: object_type::ZVOL_PROP,
             block_size: zap.block_size,
         };
-        stream.object(properties, None, 1)?;
-        stream.table(properties, &zap)?;
+        batch.object(properties, None, 1);
+        batch.table(properties, &zap);
     }
-    stream.free_objects(VOLUME_PROPERTIES + 1, 32)?;
+    batch.free_objects(VOLUME_PROPERTIES + 1, 32);
+    stream.put(&mut batch)?;
     stream.end()
 }
 
@@ -87,70 +93,41 @@ fn write_data(
     new: &Content,
     old: &Content,
     shape: Shape,
+    batch: &mut Batch,
     stream: &mut StreamWriter<'_, '_>,
     ctx: &Ctx<'_>,
 ) -> Result<()> {
     let size = u64::from(shape.block_size);
+    let (mut block, mut was) = (vec![0; shape.block_size as usize], vec![0; shape.block_size as usize]);
     let mut new = Blocks::of(new, shape.block_size);
     let mut old = Blocks::of(old, shape.block_size);
     let mut hole: Option<(u64, u64)> = None;
     let mut next = new.first_from(0).min(old.first_from(0));
-    while next < new.end {
+    while next < new.end() {
         ctx.check()?;
-        let (block, was) = (new.read(next)?, old.read(next)?);
-        let becomes_hole = is_zero(block) && !is_zero(was);
+        new.read(next, &mut block)?;
+        old.read(next, &mut was)?;
+        let becomes_hole = is_zero(&block) && !is_zero(&was);
         match &mut hole {
             Some((_, end)) if becomes_hole && *end == next => *end += size,
             _ => {
                 if let Some((from, end)) = hole.take() {
-                    stream.free(shape.object, from, end - from)?;
+                    batch.free(shape.object, from, end - from);
                 }
                 if becomes_hole {
                     hole = Some((next, next + size));
                 } else if block != was {
-                    stream.block(shape, next, block)?;
+                    batch.block(shape, next, &block);
                 }
             }
         }
+        if batch.len() >= BATCH {
+            stream.put(batch)?;
+        }
         next = new.first_from(next + size).min(old.first_from(next + size));
     }
-    match hole {
-        Some((from, end)) => stream.free(shape.object, from, end - from),
-        None => Ok(()),
+    if let Some((from, end)) = hole {
+        batch.free(shape.object, from, end - from);
     }
-}
-
-/// A content block by block.
-struct Blocks<'a> {
-    content: &'a Content,
-    size: u64,
-    /// End of the last block.
-    end: u64,
-    buf: Vec<u8>,
-    cache: BlockCache,
-}
-
-impl<'a> Blocks<'a> {
-    fn of(content: &'a Content, block_size: u32) -> Self {
-        let size = u64::from(block_size);
-        let end = content.size.saturating_add(size - 1) / size * size;
-        Self { content, size, end, buf: vec![0; block_size as usize], cache: BlockCache::default() }
-    }
-
-    /// Start of the first block from `offset` (a block's start) on that an extent touches; `u64::MAX` if none.
-    fn first_from(&self, offset: u64) -> u64 {
-        let extents = &self.content.extents;
-        let at = extents.partition_point(|e| e.offset + e.len <= offset);
-        extents.get(at).map_or(u64::MAX, |e| (e.offset / self.size * self.size).max(offset))
-    }
-
-    /// A block, zeros beyond the end.
-    fn read(&mut self, offset: u64) -> Result<&[u8]> {
-        let in_content = self.content.size.saturating_sub(offset).min(self.size) as usize;
-        self.buf[in_content..].fill(0);
-        self.content
-            .read_at(&mut self.buf[..in_content], offset, &mut self.cache)
-            .map_err(|e| Error::io("reading content", e))?;
-        Ok(&self.buf)
-    }
+    Ok(())
 }

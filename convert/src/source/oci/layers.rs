@@ -1,5 +1,6 @@
 //! Layers: verified, unpacked, hashed and taken in, several at a time.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -35,11 +36,15 @@ pub(super) fn ingest_all(layers: &[Layer], wanted: &[usize], ctx: &Ctx<'_>) -> R
             })
         })
         .collect();
+    // The largest first: a large one begun last would be read when all other lanes have nothing left to do.
+    let mut order: Vec<usize> = (0..unique.len()).collect();
+    order.sort_by_key(|&n| Reverse(layers[unique[n]].body.len()));
     let lanes = ctx.options.threads.clamp(1, unique.len().max(1));
     let job = Job {
         layers,
         unique: &unique,
-        is_overlapped: ctx.options.threads >= 2 * lanes,
+        order: &order,
+        is_overlapped: ctx.options.threads > 1,
         next: AtomicUsize::new(0),
         failed: AtomicUsize::new(usize::MAX),
         results: unique.iter().map(|_| Mutex::new(None)).collect(),
@@ -58,7 +63,7 @@ pub(super) fn ingest_all(layers: &[Layer], wanted: &[usize], ctx: &Ctx<'_>) -> R
     });
     let mut done = Vec::new();
     for result in job.results {
-        // Nothing behind a failed layer was begun, and all before it were finished.
+        // Of the layers before the first that failed none was left out.
         match result.into_inner().unwrap_or_else(PoisonError::into_inner) {
             Some(result) => done.push(Arc::new(result?)),
             None => return Err(ErrorKind::Interrupted.into()),
@@ -70,6 +75,8 @@ pub(super) fn ingest_all(layers: &[Layer], wanted: &[usize], ctx: &Ctx<'_>) -> R
 struct Job<'a> {
     layers: &'a [Layer],
     unique: &'a [usize],
+    /// Places in `unique`, as they are begun.
+    order: &'a [usize],
     is_overlapped: bool,
     next: AtomicUsize,
     failed: AtomicUsize,
@@ -78,12 +85,11 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
-    /// One lane: layer after layer, in order.
+    /// One lane: layer after layer. Those behind one that has failed are left out.
     fn run(&self) {
-        loop {
-            let n = self.next.fetch_add(1, Ordering::Relaxed);
-            if n >= self.unique.len() || n > self.failed.load(Ordering::Relaxed) {
-                return;
+        while let Some(&n) = self.order.get(self.next.fetch_add(1, Ordering::Relaxed)) {
+            if n > self.failed.load(Ordering::Relaxed) {
+                continue;
             }
             let number = self.unique[n];
             let layer = &self.layers[number];

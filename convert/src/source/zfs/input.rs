@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use aurora_engine::body::{Body, FileBody, Spool};
 use aurora_engine::codec::{self, Codec};
+use aurora_engine::flow::read_ahead;
 use aurora_engine::fs;
 use aurora_formats::zfs::ZfsError;
 use aurora_formats::zfs::parse::{Parser, Record};
@@ -66,6 +67,9 @@ impl Input {
     }
 }
 
+/// How far reading and unpacking may run ahead.
+const AHEAD: usize = 2 << 20;
+
 /// Where payloads stay.
 enum Store {
     /// The input is a plain file: where they are.
@@ -109,7 +113,11 @@ impl<'a, 'c> Records<'a, 'c> {
             }
         };
         let (counted, stored) = Counted::new(opened);
-        let (codec, reader) = codec::reader(Box::new(counted), ctx.options.max_decoded).map_err(fault)?;
+        let (codec, mut reader) = codec::reader(Box::new(counted), ctx.options.max_decoded).map_err(fault)?;
+        // What another program sends is not read ahead: it is stopped by dropping the reader.
+        if ctx.options.threads > 1 && matches!(input, Input::File(_)) {
+            reader = Box::new(read_ahead(reader, AHEAD).map_err(fault)?);
+        }
         let body: Option<Body> = match again {
             Some(file) => Some(Arc::new(FileBody::new(file).map_err(fault)?)),
             None => None,

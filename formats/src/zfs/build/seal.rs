@@ -1,7 +1,7 @@
 //! Records in a row, each sealed by the checksum of all before it.
 
 use super::BuildError;
-use crate::zfs::checksum::Fletcher4;
+use crate::zfs::checksum::{Fletcher4, Sum};
 use crate::zfs::format::{FEATURES_SHIFT, HEADER_SUBSTREAM, MAGIC};
 use crate::zfs::record::{Begin, End, Endian, Header, RECORD_LEN, TONAME_LEN, seal};
 
@@ -33,8 +33,7 @@ pub fn begin(
     })
 }
 
-/// Gives every record of one stream its checksum. Call it with each record and payload in turn and write what it
-/// returns, then the payload.
+/// Gives every record of one stream its checksum: all of them in turn, each followed by its payload.
 pub struct Sealer {
     running: Fletcher4,
 }
@@ -49,19 +48,17 @@ impl Sealer {
         (Self { running }, bytes)
     }
 
-    /// One record; `payload` must be as long as [`Header::payload_len`] says.
-    pub fn record(&mut self, header: &Header, payload: &[u8]) -> [u8; RECORD_LEN] {
-        debug_assert_eq!(header.payload_len(), payload.len() as u64, "{}", header.name());
-        let mut bytes = header.to_bytes();
-        seal(&mut bytes, &mut self.running);
-        self.running.update(payload);
-        bytes
+    /// One record. Of its payload, which may be summed apart, the sum and the length in bytes, a multiple of 4, are enough.
+    pub fn record(&mut self, record: &mut [u8; RECORD_LEN], payload: Sum, payload_len: u64) {
+        seal(record, &mut self.running);
+        self.running.append(payload, payload_len / 4);
     }
 
     /// The last record.
     pub fn end(mut self, to_guid: u64) -> [u8; RECORD_LEN] {
-        let end = Header::End(End { sum: self.running.sum(), to_guid });
-        self.record(&end, &[])
+        let mut bytes = Header::End(End { sum: self.running.sum(), to_guid }).to_bytes();
+        self.record(&mut bytes, Sum::default(), 0);
+        bytes
     }
 
     /// The end of a package's header, which has the sum but no checksum of its own, and no guid.
