@@ -69,7 +69,7 @@ fn codecs(c: &mut Criterion) {
         group.bench_function(format!("{} unpack", codec.name()), |b| {
             b.iter(|| {
                 let inner = Box::new(Cursor::new(packed.clone()));
-                let (_, mut reader) = codec::reader(inner, u64::MAX).expect("what was packed unpacks");
+                let (_, mut reader) = codec::reader(inner, u64::MAX, 1).expect("what was packed unpacks");
                 let mut buf = vec![0; 1 << 17];
                 let mut total = 0;
                 loop {

@@ -15,7 +15,7 @@ pub fn corpus(path: &str) -> PathBuf {
 /// The uncompressed content of a `.gz` of the corpus.
 pub fn gunzip(path: &Path) -> Vec<u8> {
     let file = fs::File::open(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-    let (_, mut reader) = aurora_engine::codec::reader(Box::new(file), 1 << 32).unwrap();
+    let (_, mut reader) = aurora_engine::codec::reader(Box::new(file), 1 << 32, 1).unwrap();
     let mut bytes = Vec::new();
     reader.read_to_end(&mut bytes).unwrap();
     bytes

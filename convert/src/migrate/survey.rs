@@ -45,7 +45,12 @@ pub fn plan(source: &Source, target: &Target, options: &PlanOptions, ctx: &Ctx<'
     let mut images = Vec::new();
     let mut names = Names::new(target, &options.template);
     for candidate in needed(candidates)? {
-        images.push(names.planned(candidate)?);
+        let mut image = names.planned(candidate)?;
+        if matches!(source, Source::Imgadm(_)) && matches!(image.how, How::Artifact | How::Files) {
+            let text = "can't be done: imgadm does not keep the file, and what zfs send gives is another one";
+            image.expect.push(text.to_owned());
+        }
+        images.push(image);
     }
     let mut plan =
         Plan::new(&source.to_string(), &target.to_string(), &options.template.to_string(), images)?;

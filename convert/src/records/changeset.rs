@@ -221,7 +221,7 @@ mod tests {
         let mut layers = 0;
         for blob in fs::read_dir(&blobs).unwrap() {
             let stored = fs::read_limited(&blob, 1 << 26).unwrap();
-            let (_, mut plain) = codec::reader(Box::new(io::Cursor::new(stored)), 1 << 26).unwrap();
+            let (_, mut plain) = codec::reader(Box::new(io::Cursor::new(stored)), 1 << 26, 1).unwrap();
             let Ok(layer) = ingest::ingest(&mut plain, None, &ctx) else { continue };
             let id = Digest::sha256(b"layer");
             let record = encode(&layer, &id).unwrap();

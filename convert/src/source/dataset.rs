@@ -148,7 +148,7 @@ mod tests {
         let file =
             std::fs::read(format!("{}/../corpus/zfs/{name}.zfs.gz", env!("CARGO_MANIFEST_DIR"))).unwrap();
         let mut bytes = Vec::new();
-        codec::reader(Box::new(Cursor::new(file)), 1 << 30).unwrap().1.read_to_end(&mut bytes).unwrap();
+        codec::reader(Box::new(Cursor::new(file)), 1 << 30, 1).unwrap().1.read_to_end(&mut bytes).unwrap();
         bytes
     }
 

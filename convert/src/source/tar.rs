@@ -48,7 +48,8 @@ pub fn read(file: &FileName, options: &ReadOptions, ctx: &Ctx<'_>) -> Result<Loa
         in_place = (codec::detect(&head) == Codec::None).then_some(body);
     }
     let (stored, read) = Counted::new(fs::Stoppable::new(input, ctx.cancel.flag()));
-    let (_, inner) = codec::reader(Box::new(stored), ctx.options.max_decoded).map_err(failed)?;
+    let (_, inner) =
+        codec::reader(Box::new(stored), ctx.options.max_decoded, ctx.options.threads).map_err(failed)?;
     let mut plain = Plain { inner, read, told: 0, hasher: Hasher::new(Algorithm::Sha256), ctx };
     let ingested = ingest_rootfs(&mut plain, in_place.as_ref(), ctx)?;
     if plain.told == 0 {

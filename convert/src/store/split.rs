@@ -193,7 +193,7 @@ mod tests {
                     continue;
                 }
                 let (stored, mut bytes) = (fs::read_limited(&path, 1 << 26).unwrap(), Vec::new());
-                let (_, mut plain) = codec::reader(Box::new(io::Cursor::new(stored)), 1 << 30).unwrap();
+                let (_, mut plain) = codec::reader(Box::new(io::Cursor::new(stored)), 1 << 30, 1).unwrap();
                 plain.read_to_end(&mut bytes).unwrap();
                 let seen = seen(&bytes).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
                 assert!(seen.all == bytes, "{}", path.display());

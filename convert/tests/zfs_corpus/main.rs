@@ -91,7 +91,7 @@ pub fn read(
 /// An uncompressed stream.
 pub fn unpacked(path: &Path) -> Vec<u8> {
     let file = std::fs::read(path).unwrap();
-    let (_, mut reader) = codec::reader(Box::new(std::io::Cursor::new(file)), u64::MAX).unwrap();
+    let (_, mut reader) = codec::reader(Box::new(std::io::Cursor::new(file)), u64::MAX, 1).unwrap();
     let mut bytes = Vec::new();
     reader.read_to_end(&mut bytes).unwrap();
     bytes

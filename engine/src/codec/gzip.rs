@@ -6,6 +6,7 @@ use std::io::{self, BufRead, Read};
 use flate2::{Compress, Compression, Crc, Decompress, FlushCompress, FlushDecompress, Status};
 
 use super::input::Input;
+use super::runs::{Measure, Reach};
 use super::{Codec, CodecError};
 
 /// Longest name or comment in a header: nobody needs one, and without a bound a header never ends.
@@ -34,7 +35,9 @@ enum State {
 impl GzipReader {
     pub(super) fn new(input: Input) -> Self {
         let inflate = Decompress::new(false);
-        Self { input, inflate, state: State::Start, crc: Crc::new(), size: 0 }
+        // Further on there may be padding, or the end.
+        let state = if input.offset() == 0 { State::Start } else { State::Between };
+        Self { input, inflate, state, crc: Crc::new(), size: 0 }
     }
 
     fn truncated(&self) -> io::Error {
@@ -208,6 +211,27 @@ impl Read for GzipReader {
                 State::Between => self.state = self.between()?,
                 State::End => return Ok(0),
             }
+        }
+    }
+}
+
+/// Members as bgzip(1) writes them (SAM specification, section 4.1): the only extra field, BC, has the length of the
+/// member without one.
+pub(super) struct Bgzf;
+
+/// Bytes of a member up to the end of that field.
+pub(super) const BGZF_HEADER: usize = 18;
+
+impl Measure for Bgzf {
+    fn reach(&mut self, bytes: &[u8]) -> Reach {
+        let Some(header) = bytes.first_chunk::<BGZF_HEADER>() else { return Reach::More(BGZF_HEADER) };
+        if header[..4] != [0x1f, 0x8b, 8, 4] || header[10..16] != [6, 0, b'B', b'C', 2, 0] {
+            return Reach::Unknown;
+        }
+        match usize::from(u16::from_le_bytes([header[16], header[17]])) + 1 {
+            len if len < BGZF_HEADER => Reach::Unknown,
+            len if len <= bytes.len() => Reach::Whole(len),
+            len => Reach::More(len),
         }
     }
 }

@@ -19,7 +19,12 @@ pub(super) struct Input {
 
 impl Input {
     pub(super) fn new(inner: Box<dyn Read + Send>) -> Self {
-        Self { inner, buf: vec![0; BUFFER].into(), at: 0, end: 0, offset: 0, failed: false }
+        Self::at(0, inner)
+    }
+
+    /// What goes on at `offset` of the compressed bytes.
+    pub(super) fn at(offset: u64, inner: Box<dyn Read + Send>) -> Self {
+        Self { inner, buf: vec![0; BUFFER].into(), at: 0, end: 0, offset, failed: false }
     }
 
     /// At least `want` bytes from the current place, fewer only at the end.

@@ -9,6 +9,7 @@ mod limit;
 mod parallel;
 mod prefix;
 mod probe;
+mod runs;
 mod serial;
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,7 @@ pub use encoder::{Encoder, writer};
 pub use error::CodecError;
 pub use prefix::{inflate_prefix, unzstd_prefix};
 pub use probe::probe;
+use runs::{Measure, Reach};
 
 /// How a blob is packed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,10 +112,23 @@ impl fmt::Display for Compression {
 ///
 /// Damage and limits are [`io::Error`]s of kind `InvalidData` with a [`CodecError`] inside; errors of `inner`
 /// pass through.
-pub fn reader(inner: Box<dyn Read + Send>, max_decoded: u64) -> io::Result<(Codec, Box<dyn Read + Send>)> {
+///
+/// With several `threads`, frames of zstd and members of gzip that say how long they are (as bgzip writes them) are
+/// unpacked side by side, up to 24 MiB of each thread's ahead of the reader.
+pub fn reader(
+    inner: Box<dyn Read + Send>,
+    max_decoded: u64,
+    threads: usize,
+) -> io::Result<(Codec, Box<dyn Read + Send>)> {
     let mut input = input::Input::new(inner);
     let codec = detect(input.peek(DETECT_LEN)?);
+    let has_runs = match codec {
+        Codec::Zstd => true,
+        Codec::Gzip => gzip::Bgzf.reach(input.peek(gzip::BGZF_HEADER)?) != Reach::Unknown,
+        _ => false,
+    };
     let decoder: Box<dyn Read + Send> = match codec {
+        _ if has_runs && threads > 1 => Box::new(runs::RunReader::new(input, codec, threads)?),
         Codec::None => Box::new(input),
         Codec::Gzip => Box::new(gzip::GzipReader::new(input)),
         Codec::Zstd => Box::new(zstd::ZstdReader::new(input)?),

@@ -19,7 +19,7 @@ pub fn probe(blob: &Body, codec: Codec) -> io::Result<Option<u32>> {
     let packed = Sequential::new(blob.clone());
     // One more than a block tells whether it is the last. What can't be unpacked was not packed here.
     let unpacked =
-        super::reader(Box::new(packed), u64::MAX)?.1.take(block as u64 + 1).read_to_end(&mut plain);
+        super::reader(Box::new(packed), u64::MAX, 1)?.1.take(block as u64 + 1).read_to_end(&mut plain);
     if unpacked.is_err() {
         return Ok(None);
     }

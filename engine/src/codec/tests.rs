@@ -14,8 +14,19 @@ fn pack(bytes: &[u8], codec: Codec, threads: usize) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
+/// What one thread makes of it, and any other number of them as well; offsets of damage are as exact as the reads below.
 fn unpack(bytes: &[u8], limit: u64) -> Result<Vec<u8>, CodecError> {
-    let (_, mut decoder) = reader(Box::new(io::Cursor::new(bytes.to_vec())), limit).unwrap();
+    let (alone, together) = (unpack_with(bytes, limit, 1), unpack_with(bytes, limit, 3));
+    match (&alone, &together) {
+        (Ok(a), Ok(b)) => assert!(a == b, "{} bytes and {} bytes", a.len(), b.len()),
+        (Err(a), Err(b)) => assert_eq!(std::mem::discriminant(a), std::mem::discriminant(b), "{a}; {b}"),
+        (a, b) => panic!("{:?} and {:?}", a.as_ref().map(Vec::len), b.as_ref().map(Vec::len)),
+    }
+    alone
+}
+
+fn unpack_with(bytes: &[u8], limit: u64, threads: usize) -> Result<Vec<u8>, CodecError> {
+    let (_, mut decoder) = reader(Box::new(io::Cursor::new(bytes.to_vec())), limit, threads).unwrap();
     let mut out = Vec::new();
     match decoder.read_to_end(&mut out) {
         Ok(_) => Ok(out),
@@ -217,8 +228,56 @@ fn errors_of_the_reader_below_pass_through() {
     for codec in PACKED {
         let mut half = pack(&sample(5000), codec, 1);
         half.truncate(100);
-        let (_, mut decoder) = reader(Box::new(Broken(half)), 1 << 20).unwrap();
-        let e = decoder.read_to_end(&mut Vec::new()).unwrap_err();
-        assert_eq!(e.kind(), io::ErrorKind::TimedOut, "{codec}");
+        for threads in [1, 3] {
+            let (_, mut decoder) = reader(Box::new(Broken(half.clone())), 1 << 20, threads).unwrap();
+            let e = decoder.read_to_end(&mut Vec::new()).unwrap_err();
+            assert_eq!(e.kind(), io::ErrorKind::TimedOut, "{codec}");
+        }
+    }
+}
+
+/// Blocks as bgzip(1) makes members of them, with the empty one that ends such files.
+fn bgzf(bytes: &[u8]) -> Vec<u8> {
+    let blocks = bytes.chunks(0xff00).chain([&[][..]]);
+    let mut out = Vec::new();
+    for block in blocks {
+        let deflated = gzip::deflate(block, 6, true).unwrap();
+        out.extend_from_slice(&[0x1f, 0x8b, 8, 4, 0, 0, 0, 0, 0, 255, 6, 0, b'B', b'C', 2, 0]);
+        out.extend_from_slice(&u16::try_from(deflated.bytes.len() + 25).unwrap().to_le_bytes());
+        out.extend_from_slice(&deflated.bytes);
+        out.extend_from_slice(&deflated.crc.sum().to_le_bytes());
+        out.extend_from_slice(&deflated.crc.amount().to_le_bytes());
+    }
+    out
+}
+
+#[test]
+fn runs_are_the_same_as_one_after_another() {
+    let bytes = sample(9 << 20);
+    let small = sample(100_000);
+    let frames: Vec<u8> = bytes.chunks(70_000).flat_map(|piece| pack(piece, Codec::Zstd, 1)).collect();
+    let skippable = b"\x5f\x2a\x4d\x18\x03\x00\x00\x00abc";
+    let one_long = zstd::compress(&sample(40 << 20), 1).unwrap();
+    let bomb = zstd::compress(&vec![0; 20 << 20], 1).unwrap();
+    let cases = [
+        ("our frames", pack(&bytes, Codec::Zstd, 1)),
+        ("small frames", frames.clone()),
+        ("skippable frames", [&frames[..], skippable, &frames[..], skippable].concat()),
+        ("a long frame between others", [&frames[..], &one_long, &frames[..]].concat()),
+        ("a frame that grows between others", [&frames[..], &bomb, &frames[..]].concat()),
+        ("BGZF", bgzf(&bytes)),
+        ("BGZF and other members", [bgzf(&bytes), pack(&small, Codec::Gzip, 1), bgzf(&small)].concat()),
+        ("BGZF and padding", [bgzf(&bytes), vec![0; 700]].concat()),
+    ];
+    for (name, packed) in cases {
+        assert!(unpack(&packed, u64::MAX).is_ok(), "{name}");
+        // Damage and ends anywhere, with the same error at the same offset.
+        for part in 1..8 {
+            let at = packed.len() / 8 * part;
+            let mut broken = packed.clone();
+            broken[at] ^= 0x55;
+            let _ = unpack(&broken, u64::MAX);
+            let _ = unpack(&packed[..at], u64::MAX);
+        }
     }
 }

@@ -7,6 +7,7 @@ use zstd::bulk::Compressor;
 use zstd::stream::raw::{CParameter, DParameter, Decoder, InBuffer, Operation, OutBuffer};
 
 use super::input::Input;
+use super::runs::{Measure, Reach};
 use super::{Codec, CodecError};
 
 /// Base-2 logarithm of the largest window that is accepted: 128 MiB, `--long=27`, libzstd's own default limit.
@@ -27,7 +28,9 @@ impl ZstdReader {
     pub(super) fn new(input: Input) -> io::Result<Self> {
         let mut decoder = Decoder::new()?;
         decoder.set_parameter(DParameter::WindowLogMax(MAX_WINDOW_LOG))?;
-        Ok(Self { input, decoder, is_inside: false, has_more: false, frames: 0 })
+        // What has an offset stands behind frames.
+        let frames = u64::from(input.offset() > 0);
+        Ok(Self { input, decoder, is_inside: false, has_more: false, frames })
     }
 
     fn typed(&self, e: &io::Error) -> CodecError {
@@ -74,6 +77,77 @@ impl Read for ZstdReader {
             }
             if made > 0 {
                 return Ok(made);
+            }
+        }
+    }
+}
+
+/// Finds the end of a frame by the headers of its blocks (RFC 8878, section 3.1).
+#[derive(Debug, Default)]
+pub(super) struct Frame {
+    /// Where the next block begins, once the frame's header is there.
+    block: Option<usize>,
+    has_checksum: bool,
+    /// The end, once the last block's header is there.
+    end: Option<usize>,
+}
+
+impl Frame {
+    /// Where the blocks begin, or the end of a skippable frame.
+    fn header(&mut self, bytes: &[u8]) -> Option<Reach> {
+        let Some(&magic) = bytes.first_chunk::<4>() else { return Some(Reach::More(4)) };
+        let magic = u32::from_le_bytes(magic);
+        if magic & !0xf == 0x184d_2a50 {
+            let Some(head) = bytes.first_chunk::<8>() else { return Some(Reach::More(8)) };
+            let size = u32::from_le_bytes([head[4], head[5], head[6], head[7]]);
+            self.end = Some((size as usize).saturating_add(8));
+            return None;
+        }
+        if magic != 0xfd2f_b528 {
+            return Some(Reach::Unknown);
+        }
+        let Some(&flags) = bytes.get(4) else { return Some(Reach::More(5)) };
+        let is_single = flags & 0x20 != 0;
+        let dictionary = [0, 1, 2, 4][usize::from(flags & 3)];
+        let content_size = match flags >> 6 {
+            0 => usize::from(is_single),
+            log => 1 << log,
+        };
+        self.has_checksum = flags & 4 != 0;
+        self.block = Some(5 + usize::from(!is_single) + dictionary + content_size);
+        None
+    }
+}
+
+impl Measure for Frame {
+    fn reach(&mut self, bytes: &[u8]) -> Reach {
+        loop {
+            if let Some(end) = self.end {
+                if bytes.len() < end {
+                    return Reach::More(end);
+                }
+                *self = Self::default();
+                return Reach::Whole(end);
+            }
+            let Some(at) = self.block else {
+                match self.header(bytes) {
+                    Some(reach) => return reach,
+                    None => continue,
+                }
+            };
+            let Some(head) = bytes.get(at..).and_then(<[u8]>::first_chunk::<3>) else {
+                return Reach::More(at + 3);
+            };
+            let head = u32::from_le_bytes([head[0], head[1], head[2], 0]);
+            let size = match head >> 1 & 3 {
+                0 | 2 => (head >> 3) as usize,
+                1 => 1,
+                _ => return Reach::Unknown,
+            };
+            let next = at + 3 + size;
+            self.block = Some(next);
+            if head & 1 == 1 {
+                self.end = Some(next + if self.has_checksum { 4 } else { 0 });
             }
         }
     }

@@ -145,7 +145,11 @@ mod tests {
         let path = format!("{}/../corpus/zfs/{name}.zfs.gz", env!("CARGO_MANIFEST_DIR"));
         let mut bytes = Vec::new();
         let file = std::fs::read(path).unwrap();
-        codec::reader(Box::new(io::Cursor::new(file)), 1 << 30).unwrap().1.read_to_end(&mut bytes).unwrap();
+        codec::reader(Box::new(io::Cursor::new(file)), 1 << 30, 1)
+            .unwrap()
+            .1
+            .read_to_end(&mut bytes)
+            .unwrap();
         bytes
     }
 

@@ -108,7 +108,7 @@ fn contents_are_the_same_wherever_they_are() {
     for blob in aurora_engine::fs::read_dir(&blobs).unwrap() {
         let stored = aurora_engine::fs::read_limited(&blob, 1 << 26).unwrap();
         let mut bytes = Vec::new();
-        let (_, mut plain) = codec::reader(Box::new(std::io::Cursor::new(stored)), 1 << 26).unwrap();
+        let (_, mut plain) = codec::reader(Box::new(std::io::Cursor::new(stored)), 1 << 26, 1).unwrap();
         plain.read_to_end(&mut bytes).unwrap();
         if bytes.first() == Some(&b'{') {
             continue;

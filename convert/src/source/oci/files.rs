@@ -152,7 +152,7 @@ fn archive_body(file: &FileName, ctx: &Ctx<'_>) -> io::Result<Body> {
 }
 
 fn spool(input: Box<dyn Read + Send>, ctx: &Ctx<'_>) -> io::Result<Body> {
-    let (_, mut plain) = codec::reader(input, ctx.options.max_decoded)?;
+    let (_, mut plain) = codec::reader(input, ctx.options.max_decoded, 1)?;
     let mut spool = Spool::new(&ctx.spools);
     let mut buffer = vec![0; 256 << 10];
     loop {

@@ -44,7 +44,7 @@ pub(super) fn ingest_all(layers: &[Layer], wanted: &[usize], ctx: &Ctx<'_>) -> R
         layers,
         unique: &unique,
         order: &order,
-        is_overlapped: ctx.options.threads > 1,
+        threads: ctx.options.threads,
         next: AtomicUsize::new(0),
         failed: AtomicUsize::new(usize::MAX),
         results: unique.iter().map(|_| Mutex::new(None)).collect(),
@@ -77,7 +77,8 @@ struct Job<'a> {
     unique: &'a [usize],
     /// Places in `unique`, as they are begun.
     order: &'a [usize],
-    is_overlapped: bool,
+    /// That may unpack one layer.
+    threads: usize,
     next: AtomicUsize,
     failed: AtomicUsize,
     results: Vec<Mutex<Option<Result<Ingested>>>>,
@@ -93,7 +94,7 @@ impl Job<'_> {
             }
             let number = self.unique[n];
             let layer = &self.layers[number];
-            let result = ingest_one(layer, self.is_overlapped, self.ctx)
+            let result = ingest_one(layer, self.threads, self.ctx)
                 .map_err(|e| e.in_layer(number + 1, self.layers.len(), layer.name.clone()));
             if result.is_err() {
                 self.failed.fetch_min(n, Ordering::Relaxed);
@@ -115,10 +116,10 @@ pub(super) fn at_hand(layer: &Layer) -> Result<Layer> {
 }
 
 /// Takes in one layer. Whatever else is wrong with it, stored bytes that are not those promised come first.
-pub(super) fn ingest_one(layer: &Layer, is_overlapped: bool, ctx: &Ctx<'_>) -> Result<Ingested> {
+pub(super) fn ingest_one(layer: &Layer, threads: usize, ctx: &Ctx<'_>) -> Result<Ingested> {
     ctx.check()?;
     let stored = Stored::new(layer);
-    let (codec, mut plain) = match unpack(layer, &stored, is_overlapped, ctx) {
+    let (codec, mut plain) = match unpack(layer, &stored, threads, ctx) {
         Ok(opened) => opened,
         Err(e) => return Err(stored.lie(layer).unwrap_or(e)),
     };
@@ -149,16 +150,16 @@ pub(super) fn ingest_one(layer: &Layer, is_overlapped: bool, ctx: &Ctx<'_>) -> R
 pub(super) fn unpack<'a>(
     layer: &Layer,
     stored: &Stored,
-    is_overlapped: bool,
+    threads: usize,
     ctx: &'a Ctx<'a>,
 ) -> Result<(Codec, Plain<'a>)> {
     let failed = |e| Error::io(layer.name.clone(), e);
     let (codec, mut inner): (Codec, Box<dyn Read + Send>) = match layer.was {
         // Whatever its first bytes look like.
         Some(_) => (Codec::None, Box::new(stored.reader())),
-        None => codec::reader(Box::new(stored.reader()), ctx.options.max_decoded).map_err(failed)?,
+        None => codec::reader(Box::new(stored.reader()), ctx.options.max_decoded, threads).map_err(failed)?,
     };
-    if is_overlapped {
+    if threads > 1 {
         inner = Box::new(read_ahead(inner, AHEAD).map_err(failed)?);
     }
     let hasher = Hasher::new(layer.diff_id.algorithm());

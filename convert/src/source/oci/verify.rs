@@ -94,8 +94,7 @@ fn verify_image(store: &Store, picked: &Picked, known: &mut Known, ctx: &Ctx<'_>
                     Some(Some(taken)) => Ok(taken.clone()),
                     // Told with another image already, and still a fault of this one.
                     Some(None) | None => {
-                        let taken =
-                            super::layers::ingest_one(&layer, ctx.options.threads > 1, ctx).map(Arc::new);
+                        let taken = super::layers::ingest_one(&layer, ctx.options.threads, ctx).map(Arc::new);
                         known.insert(key, taken.as_ref().ok().cloned());
                         taken
                     }

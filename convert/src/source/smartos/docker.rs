@@ -83,7 +83,8 @@ impl Layered {
 fn take(path: &Path, ctx: &Ctx<'_>) -> Result<(Ingested, Digest)> {
     let failed = |e| Error::io(path.display().to_string(), e);
     let file = fs::open_input(path).map_err(failed)?;
-    let (_, plain) = codec::reader(Box::new(file), ctx.options.max_decoded).map_err(failed)?;
+    let (_, plain) =
+        codec::reader(Box::new(file), ctx.options.max_decoded, ctx.options.threads).map_err(failed)?;
     let mut hashed = Hashed { inner: plain, hasher: Hasher::new(Algorithm::Sha256) };
     let taken = ingest(&mut hashed, None, ctx)?;
     io::copy(&mut hashed, &mut io::sink()).map_err(failed)?;

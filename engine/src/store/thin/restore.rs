@@ -159,7 +159,7 @@ impl Store {
         let failed = StoreError::io(&path);
         let read = || -> io::Result<Body> {
             let stored: Body = Arc::new(FileBody::new(fs::open_regular(&path)?)?);
-            let (codec, mut plain) = codec::reader(Box::new(Sequential::new(stored.clone())), body.len)?;
+            let (codec, mut plain) = codec::reader(Box::new(Sequential::new(stored.clone())), body.len, 1)?;
             if codec == Codec::None && stored.len() == body.len {
                 return Ok(stored);
             }

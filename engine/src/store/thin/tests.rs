@@ -169,7 +169,8 @@ fn contents_are_kept_once_and_blobs_come_back() {
         let mut verified = Vec::new();
         store.reader(digest, blob.len() as u64).unwrap().read_to_end(&mut verified).unwrap();
         let plain = store.unpacked(digest).unwrap().unwrap();
-        let (_, mut unpacked) = codec::reader(Box::new(std::io::Cursor::new(blob.clone())), 1 << 30).unwrap();
+        let (_, mut unpacked) =
+            codec::reader(Box::new(std::io::Cursor::new(blob.clone())), 1 << 30, 1).unwrap();
         let mut want = Vec::new();
         unpacked.read_to_end(&mut want).unwrap();
         let mut got = Vec::new();

@@ -149,7 +149,7 @@ impl Store {
 
 /// What a blob unpacks to.
 fn unpacked(blob: &Body, max_decoded: u64) -> io::Result<Box<dyn Read + Send>> {
-    Ok(codec::reader(Box::new(Sequential::new(blob.clone())), max_decoded)?.1)
+    Ok(codec::reader(Box::new(Sequential::new(blob.clone())), max_decoded, 1)?.1)
 }
 
 /// Takes contents that are cut.
