@@ -16,11 +16,14 @@ use crate::progress::Watch;
 /// How often it is drawn.
 const PER_SECOND: u8 = 10;
 /// All images.
-const ALL: &str = "{wide_bar} {pos}/{len} images {msg} {elapsed} {eta}";
+const ALL: &str = "{wide_bar} {pos}/{len} images {msg} {elapsed}, about {eta} left";
 /// An image whose bytes are known.
 const WITH_TOTAL: &str = "  {prefix:30!} {msg:12!} {wide_bar} {bytes}/{total_bytes} {binary_bytes_per_sec}";
 /// Any other.
 const WITHOUT_TOTAL: &str = "  {prefix:30!} {msg:12!} {spinner} {bytes}";
+
+/// A job without one.
+const IDLE: &str = "  -";
 
 /// Watches a run.
 pub(super) struct Board<'a> {
@@ -45,7 +48,7 @@ impl<'a> Board<'a> {
             bar.set_style(style(ALL));
             (all, bar)
         });
-        let slot = |_| Slot { bar: drawn.as_ref().map(|(all, _)| all.add(hidden())) };
+        let slot = |_| Slot { bar: drawn.as_ref().map(|(all, _)| all.add(idle())) };
         let slots = (0..jobs).map(slot).collect();
         Self { slots, drawn, watch, prints_lines, tells, failed: AtomicU64::new(0), broken: Mutex::default() }
     }
@@ -103,15 +106,15 @@ impl Observer for Board<'_> {
     fn started(&self, job: usize, image: &Planned) {
         if let Some(bar) = &self.slots[job].bar {
             bar.reset();
+            bar.set_style(style(WITHOUT_TOTAL));
             bar.set_prefix(safe(&image.shown()));
         }
     }
 
     fn ended(&self, job: Option<usize>, outcome: &Outcome) {
         if let Some(bar) = job.and_then(|job| self.slots[job].bar.as_ref()) {
-            bar.set_prefix("");
             bar.set_message("");
-            bar.reset();
+            bar.set_style(style(IDLE));
         }
         let is_news = !matches!(outcome.result, Ended::There);
         if let (Ended::Failed { message: why, hint, .. }, true) = (&outcome.result, self.tells) {
@@ -163,9 +166,9 @@ impl Progress for Slot {
     }
 }
 
-fn hidden() -> ProgressBar {
+fn idle() -> ProgressBar {
     let bar = ProgressBar::no_length();
-    bar.set_style(style(WITHOUT_TOTAL));
+    bar.set_style(style(IDLE));
     bar
 }
 
@@ -181,7 +184,7 @@ mod tests {
 
     #[test]
     fn templates_can_be_read() {
-        for template in [ALL, WITH_TOTAL, WITHOUT_TOTAL] {
+        for template in [ALL, WITH_TOTAL, WITHOUT_TOTAL, IDLE] {
             style(template);
         }
     }
