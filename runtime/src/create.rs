@@ -10,7 +10,7 @@ use crate::backend::{Hooks, Host, Io, Plan, Request};
 use crate::bundle::Bundle;
 use crate::fail;
 use crate::hooks::{HookCall, HookKind, of_kind};
-use crate::state::{Phase, ProcessId, Record, Seen, StateDir, Status, sweep};
+use crate::state::{Phase, ProcessId, Record, Seen, StateDir, Status, default_root, sweep};
 use crate::{Container, Error, Id, Result, Runtime};
 
 /// How a container is made.
@@ -24,13 +24,20 @@ pub struct CreateOptions {
     pub no_pivot: bool,
     /// systemd makes the control group.
     pub systemd: bool,
+    /// The caller's session keyring is the container's, too.
+    pub no_new_keyring: bool,
 }
 
 impl Runtime {
     /// What `create` would do.
     pub fn plan(&self, id: &Id, bundle: &Path, options: &CreateOptions) -> Result<Plan> {
         let bundle = Bundle::open(bundle)?;
-        self.planned(id, &bundle, options, &Host::of_this_process())
+        self.planned(id, &bundle, options, &self.host())
+    }
+
+    fn host(&self) -> Host {
+        let other_root = (self.root != default_root()).then(|| self.root.clone());
+        Host { other_root, ..Host::of_this_process() }
     }
 
     fn planned(&self, id: &Id, bundle: &Bundle, options: &CreateOptions, host: &Host) -> Result<Plan> {
@@ -46,7 +53,7 @@ impl Runtime {
         }
         let bundle = Bundle::open(bundle)?;
         check_terminal(bundle.process().terminal().unwrap_or(false), &options.io)?;
-        let host = Host::of_this_process();
+        let host = self.host();
         let plan = self.planned(id, &bundle, options, &host)?;
         for note in &plan.notes {
             self.warn(note);
@@ -72,10 +79,7 @@ impl Runtime {
         let mut container = Container { runtime: self, id: id.clone(), dir, record };
         match container.make(&bundle, &plan, options) {
             Ok(()) => Ok(container),
-            Err(e) => {
-                container.undo()?;
-                Err(e)
-            }
+            Err(e) => Err(e.after(container.undo())),
         }
     }
 }

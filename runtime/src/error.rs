@@ -138,6 +138,14 @@ pub enum Error {
         /// What happened.
         source: io::Error,
     },
+    /// Something failed, and what it had done by then could not be undone.
+    #[error("{first}; what there is of it could not be removed: {undo}")]
+    NotUndone {
+        /// What failed first.
+        first: Box<Error>,
+        /// What failed then.
+        undo: Box<Error>,
+    },
     /// The image of `run --image`.
     #[error(transparent)]
     Image(#[from] aurora_convert::Error),
@@ -152,6 +160,14 @@ impl Error {
         Self::Config { field: field.into(), problem: problem.into() }
     }
 
+    /// The same after what was done was undone, or was not.
+    pub fn after(self, undo: Result<()>) -> Self {
+        match undo {
+            Ok(()) => self,
+            Err(undo) => Self::NotUndone { first: Box::new(self), undo: Box::new(undo) },
+        }
+    }
+
     /// What may be done about it.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
@@ -159,6 +175,7 @@ impl Error {
             Self::Exists => Some("`runz list` shows it, `runz delete` removes it"),
             Self::NotStopped { .. } => Some("`runz delete --force` ends it first"),
             Self::NoBundle { .. } => Some("`imageadm unpack --bundle` makes one"),
+            Self::NotUndone { .. } => Some("`runz delete --force` tries again"),
             Self::Image(e) => e.hint(),
             _ => None,
         }

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use oci_spec::runtime::{Hook, Hooks};
 use rustix::event::{PollFd, PollFlags, poll};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::state::Seen;
 use crate::{Error, Result};
@@ -104,6 +105,17 @@ const MAX_SAID: usize = 4096;
 const TICK: rustix::fs::Timespec = rustix::fs::Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
 
 impl HookCall {
+    /// Where calls are in the state that a backend's library tells: an object with one for each kind.
+    pub(crate) const ANNOTATION: &str = "dev.aurora.hooks";
+
+    /// The one that a backend has put into the state that its library tells.
+    pub fn of_state(kind: &str, told: &Value) -> Result<Self> {
+        let wrong = |source| Error::Json { path: "hook".into(), source };
+        let calls = told["annotations"][Self::ANNOTATION].as_str().unwrap_or_default();
+        let calls: Value = serde_json::from_str(calls).map_err(wrong)?;
+        Self::deserialize(&calls[kind]).map_err(wrong)
+    }
+
     /// Runs them.
     pub fn run(&self) -> Result<()> {
         for (number, hook) in self.hooks.iter().enumerate() {

@@ -101,7 +101,6 @@ impl Runtime {
             _ => return Err(Error::NotStopped { id: id.to_string(), status }),
         }
         container.undo()?;
-        self.remove_image(id)?;
         sweep(&self.root, id)
     }
 }
@@ -228,6 +227,8 @@ impl Container<'_> {
         for e in self.hooks(HookKind::Poststop, Status::Stopped)?.run_all() {
             self.runtime.warn(&e.to_string());
         }
+        // As long as there is a directory, nobody begins another one of this name.
+        self.runtime.remove_image(&self.id)?;
         self.dir.remove()
     }
 }

@@ -112,6 +112,19 @@ fn scripts_and_pages_come_from_the_arguments() {
     }
 }
 
+/// Files of runz's own would be taken for those that are not there.
+#[test]
+fn open_files_that_are_not_there_are_not_passed_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let want = "unable to stat preserved-fd ";
+    for (args, code) in [(["create", "c"], 1), (["run", "c"], 1), (["exec", "c"], 255)] {
+        let args = [args[0], "--preserve-fds", "1000", args[1]];
+        let done = runz(dir.path(), &args).exits(code).says(want).says("(of 1000): stat /proc/self/fd/");
+        assert_eq!(done.err.matches("error:").count(), 1, "{}", done.err);
+    }
+    assert!(!dir.path().join("root").exists());
+}
+
 /// A bundle that lacks what every platform needs is refused before anything is made.
 #[test]
 fn a_bad_bundle_has_one_error() {

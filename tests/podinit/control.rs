@@ -203,6 +203,45 @@ fn clients_that_mean_harm() {
     init.ends(0);
 }
 
+/// Whoever sends and never reads is not worked for beyond one answer, and is in nobody's way.
+#[test]
+fn clients_that_read_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let init = start(&dir);
+    let status = "{\"op\":\"status\"}\n".repeat(2000);
+    let floods: Vec<_> = (0..3)
+        .map(|_| {
+            let mut client = Client::connect(dir.path());
+            let status = status.clone();
+            // Until podinit ends.
+            std::thread::spawn(move || while client.0.get_mut().write_all(status.as_bytes()).is_ok() {})
+        })
+        .collect();
+    for _ in 0..20 {
+        assert_eq!(ask(dir.path(), r#"{"op":"status","unit":"db"}"#)["ok"], true);
+    }
+    // One that reads at last has lost nothing.
+    let mut late = Client::connect(dir.path());
+    let mut writer = late.0.get_ref().try_clone().unwrap();
+    let sends = std::thread::spawn(move || {
+        for name in ["db", "web"].repeat(2000) {
+            writeln!(writer, "{}", json!({ "op": "status", "unit": name })).unwrap();
+        }
+    });
+    for name in ["db", "web"].repeat(2000) {
+        assert_eq!(late.answer()["units"][0]["name"], name);
+    }
+    sends.join().unwrap();
+    // A line that never ends is given up, however long it is sent.
+    let mut endless = Client::connect(dir.path());
+    while endless.0.get_mut().write_all(&[b'x'; 4096]).is_ok() {}
+    init.signal(15);
+    init.ends(0);
+    for flood in floods {
+        flood.join().unwrap();
+    }
+}
+
 /// Whether it is served again: that connections have ended is not known at once.
 fn ask_quietly(run_dir: &Path) -> Option<Value> {
     let mut stream = UnixStream::connect(run_dir.join("podinit.sock")).ok()?;

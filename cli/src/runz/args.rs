@@ -90,7 +90,7 @@ pub(crate) struct Making {
     /// Enter the root without pivot_root: for roots on a RAM disk
     #[arg(long)]
     pub(crate) no_pivot: bool,
-    /// Accepted: the caller's session keyring is kept
+    /// Leave the caller's session keyring to the container, which has one of its own otherwise
     #[arg(long)]
     pub(crate) no_new_keyring: bool,
     /// Open files beyond the first three that the container gets
@@ -369,8 +369,8 @@ pub(crate) struct Man {
 /// Run hooks: backends call this program for it
 #[derive(Debug, Args)]
 pub(crate) struct Hook {
-    /// Which, as JSON
-    pub(crate) call: String,
+    /// Of which kind; which they are is told with the state
+    pub(crate) kind: String,
 }
 
 /// Unpack an image: `run --image` calls this program for it

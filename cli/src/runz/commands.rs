@@ -5,7 +5,7 @@ use std::path::Path;
 
 use aurora_runtime::backend::Io;
 use aurora_runtime::{
-    CreateOptions, Error, ExecOptions, Foreground, HookCall, ProcessChange, Runtime,
+    CreateOptions, Error, ExecOptions, Foreground, HookCall, ImagePlace, ProcessChange, Runtime,
     features as build_features, spec as plain_spec,
 };
 use clap::CommandFactory;
@@ -25,6 +25,7 @@ fn options(making: &Making, cli: &Cli) -> CreateOptions {
         pid_file: making.pid_file.clone(),
         no_pivot: making.no_pivot,
         systemd: cli.systemd_cgroup,
+        no_new_keyring: making.no_new_keyring,
     }
 }
 
@@ -44,19 +45,24 @@ pub(super) fn run(runtime: &Runtime, args: &Run, cli: &Cli) -> Result<i32, Error
         let plan = runtime.plan(&args.id, &args.making.bundle, &options)?;
         return print(&plan.steps.join("\n"));
     }
-    let bundle = match &args.image {
-        Some(name) => image::bundle(runtime, &args.id, name, args.store.as_deref())?,
-        None => args.making.bundle.clone(),
+    let mut place = match &args.image {
+        Some(name) => Some(image::unpacked(runtime, &args.id, name, args.store.as_deref())?),
+        None => None,
     };
+    let bundle = place.as_ref().map_or_else(|| args.making.bundle.clone(), ImagePlace::bundle);
     let mut made = false;
-    let code = begin(runtime, args, &bundle, &mut options, &mut made);
+    let code = begin(runtime, args, &bundle, &mut options, &mut made, &mut place);
     let goes_on = code.is_ok() && (args.detach || args.keep);
-    if made && !goes_on {
-        runtime.delete(&args.id, true)?;
-    } else if !made && args.image.is_some() {
-        runtime.remove_image(&args.id)?;
+    let undone = match place {
+        _ if goes_on => Ok(()),
+        _ if made => runtime.delete(&args.id, true),
+        Some(place) => place.remove(),
+        None => Ok(()),
+    };
+    match code {
+        Ok(code) => undone.map(|()| code),
+        Err(e) => Err(e.after(undone)),
     }
-    code
 }
 
 fn begin(
@@ -65,6 +71,7 @@ fn begin(
     bundle: &Path,
     options: &mut CreateOptions,
     made: &mut bool,
+    place: &mut Option<ImagePlace>,
 ) -> Result<i32, Error> {
     options.io.detached = args.detach;
     let terminal = !args.detach && options.io.console.is_none() && runtime.wants_terminal(bundle)?;
@@ -73,8 +80,9 @@ fn begin(
         options.io.console = foreground.console();
     }
     let mut container = runtime.create(&args.id, bundle, options)?;
-    // Before, one of this name would be somebody else's.
+    // Before, one of this name would be somebody else's. From now on the image goes with the container.
     *made = true;
+    drop(place.take());
     if !args.detach {
         foreground.watch()?;
     }
@@ -207,14 +215,14 @@ pub(super) fn features(_: &Features) -> Result<i32, Error> {
     print(&serde_json::to_string_pretty(&build_features()).expect("it is JSON"))
 }
 
-/// What libcontainer tells of a container: its number on the host, for some hooks.
+/// Hooks of a kind. libcontainer tells what they are and, for some, the container's number on the host.
 pub(super) fn hook(args: &Hook) -> Result<i32, Error> {
-    let wrong = |source| Error::Json { path: "hook".into(), source };
-    let mut call: HookCall = serde_json::from_str(&args.call).map_err(wrong)?;
     let mut told = String::new();
     let read = std::io::stdin().read_to_string(&mut told);
     read.map_err(|source| Error::Io { what: "standard input".to_owned(), source })?;
+    let wrong = |source| Error::Json { path: "standard input".into(), source };
     let told: Value = serde_json::from_str(&told).map_err(wrong)?;
+    let mut call = HookCall::of_state(&args.kind, &told)?;
     // Inside, where it is not told, the first process is the one that has called.
     let pid = told["pid"].as_i64().and_then(|pid| i32::try_from(pid).ok()).filter(|pid| *pid > 0);
     let parent = || rustix::process::getppid().map_or(1, |pid| pid.as_raw_nonzero().get());

@@ -9,7 +9,7 @@ mod report;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use aurora_runtime::{Error, Runtime, backend, default_root};
+use aurora_runtime::{Error, Runtime, backend, check_preserved_fds, default_root};
 use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches};
 
@@ -71,7 +71,14 @@ fn run(cli: &Cli, args: &[OsString], log: &Log) -> Result<i32, Error> {
         Command::UnpackImage(args) => return image::unpack(args),
         _ => {}
     }
-    if matches!(cli.command, Command::Create(_) | Command::Run(_) | Command::Exec(_)) {
+    let preserved = match &cli.command {
+        Command::Create(args) => Some(args.making.preserve_fds),
+        Command::Run(args) => Some(args.making.preserve_fds),
+        Command::Exec(args) => Some(args.preserve_fds),
+        _ => None,
+    };
+    if let Some(count) = preserved {
+        check_preserved_fds(count)?;
         backend::shield(args)?;
     }
     let root = cli.root.clone().unwrap_or_else(default_root);

@@ -26,6 +26,9 @@ use crate::{beneath, configmap, messages, setup, spawn, sys, terminal};
 /// system.
 const LOOK: Duration = Duration::from_millis(50);
 
+/// Children waited for before anything else has its turn: orphans may come faster than they are reaped.
+const MAX_REAPED: usize = 1024;
+
 const SIGNALS: Token = Token(0);
 const LISTENER: Token = Token(1);
 /// Tokens of the units' own sockets begin here.
@@ -65,6 +68,7 @@ pub(crate) fn run(config: Config, signals: OwnedFd, options: Options) -> Result<
         notify: BTreeMap::new(),
         run_dir,
         told_ready: false,
+        unreaped: false,
         options,
     };
     let end = init.until_end()?;
@@ -88,6 +92,8 @@ struct Init {
     notify: BTreeMap<usize, Notify>,
     run_dir: Option<RunDir>,
     told_ready: bool,
+    /// Children may be left that have ended.
+    unreaped: bool,
     options: Options,
 }
 
@@ -117,6 +123,7 @@ impl Init {
             // Whatever woke us: to ask whether a child has ended costs one call.
             self.reap()?;
             self.look_for_files();
+            self.serve();
         }
     }
 
@@ -127,13 +134,10 @@ impl Init {
             self.supervisor.step(Instant::now());
             let actions = self.supervisor.take_actions();
             if actions.is_empty() {
-                self.settle();
-                // Requests that came after one that was waited for can want something.
-                self.supervisor.step(Instant::now());
-                if end.is_some() || !self.supervisor.has_actions() {
-                    return Ok(end);
+                if let Some(server) = &mut self.server {
+                    server.settle(&self.supervisor);
                 }
-                continue;
+                return Ok(end);
             }
             for action in actions {
                 match action {
@@ -244,7 +248,8 @@ impl Init {
             }
             Token(number) if number - NOTIFY < self.supervisor.units().len() => {
                 let unit = number - NOTIFY;
-                match self.notify.get(&unit).map(Notify::is_ready) {
+                let registry = self.poll.registry();
+                match self.notify.get_mut(&unit).map(|notify| notify.is_ready(registry)) {
                     Some(Ok(true)) => {
                         self.say_of(unit, || "ready".to_owned());
                         self.supervisor.ready(unit);
@@ -255,25 +260,31 @@ impl Init {
                 Ok(())
             }
             token => {
-                let document = self.options.document.clone();
                 if let Some(server) = &mut self.server {
-                    server.serve(token, &mut self.supervisor, &mut || reload(document.as_ref()));
+                    server.woken(token);
                 }
                 Ok(())
             }
         }
     }
 
-    fn settle(&mut self) {
-        let document = self.options.document.clone();
+    /// Answers requests, one of each who asks: what they want done is done before more of them are looked at.
+    fn serve(&mut self) {
+        let document = self.options.document.as_ref();
         if let Some(server) = &mut self.server {
-            server.settle(&mut self.supervisor, &mut || reload(document.as_ref()));
+            server.serve(&mut self.supervisor, &mut || reload(document));
         }
     }
 
     fn read_signals(&mut self) -> Result<()> {
-        let received = sys::read_signals(&self.signals)
-            .map_err(|source| Error::System { what: "read signals", source })?;
+        let failed = |source| Error::System { what: "read signals", source };
+        let (received, more) = sys::read_signals(&self.signals).map_err(failed)?;
+        if more {
+            // Registered anew, it is told again of those that wait.
+            let raw = self.signals.as_raw_fd();
+            let mut source = SourceFd(&raw);
+            self.poll.registry().reregister(&mut source, SIGNALS, Interest::READABLE).map_err(failed)?;
+        }
         let own = rustix::process::getpid().as_raw_pid().cast_unsigned();
         for received in received {
             let signal = Signal::received(received.number);
@@ -294,7 +305,12 @@ impl Init {
     /// Waits for every child that has ended, ours or adopted.
     fn reap(&mut self) -> Result<()> {
         let failed = |source| Error::System { what: "wait for children", source };
-        while let Some(pid) = sys::ended_child().map_err(failed)? {
+        self.unreaped = true;
+        for _ in 0..MAX_REAPED {
+            let Some(pid) = sys::ended_child().map_err(failed)? else {
+                self.unreaped = false;
+                break;
+            };
             let unit = self.supervisor.of_process(pid);
             if unit.is_some() && unit != self.supervisor.main() {
                 // What it has left behind goes with it, while the number of its group can't be anyone else's.
@@ -361,6 +377,9 @@ impl Init {
 
     /// How long there is nothing to do unless something happens.
     fn timeout(&self) -> Option<Duration> {
+        if self.unreaped || self.server.as_ref().is_some_and(Server::is_due) {
+            return Some(Duration::ZERO);
+        }
         let deadline = self.supervisor.deadline().map(|at| at.saturating_duration_since(Instant::now()));
         let looks = (0..self.supervisor.units().len()).any(|number| self.waits_for_file(number));
         // Rounded up by the system: a deadline has passed when it wakes us.

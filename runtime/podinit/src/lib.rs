@@ -16,6 +16,8 @@ mod configmap;
 mod control;
 mod error;
 mod event_loop;
+#[doc(hidden)]
+pub mod fuzzing;
 mod messages;
 mod notify;
 mod private;

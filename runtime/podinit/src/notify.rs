@@ -12,12 +12,16 @@ use crate::error::{Error, Result};
 use crate::private::private;
 use crate::sys::Ids;
 
+/// Datagrams read in one turn: a unit that sends without end holds nobody else up.
+const MAX_DATAGRAMS: usize = 64;
+
 /// Longer than anything worth reading; the rest of a longer one is dropped.
 const MAX_DATAGRAM: usize = 4096;
 
 /// One unit's socket. Each has its own, so that it is known who speaks, whichever process of the unit it is.
 pub(crate) struct Notify {
     socket: UnixDatagram,
+    token: Token,
     path: PathBuf,
 }
 
@@ -37,7 +41,7 @@ impl Notify {
             Ok(socket)
         };
         match open() {
-            Ok(socket) => Ok(Self { socket, path }),
+            Ok(socket) => Ok(Self { socket, token, path }),
             Err(source) => Err(Error::Socket { path, source }),
         }
     }
@@ -47,10 +51,10 @@ impl Notify {
     }
 
     /// Whether one of the datagrams that have come says so.
-    pub(crate) fn is_ready(&self) -> io::Result<bool> {
+    pub(crate) fn is_ready(&mut self, registry: &Registry) -> io::Result<bool> {
         let mut ready = false;
         let mut buffer = [0; MAX_DATAGRAM];
-        loop {
+        for _ in 0..MAX_DATAGRAMS {
             match self.socket.recv(&mut buffer) {
                 Ok(length) => ready |= buffer[..length].split(|b| *b == b'\n').any(|line| line == b"READY=1"),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(ready),
@@ -58,5 +62,8 @@ impl Notify {
                 Err(error) => return Err(error),
             }
         }
+        // Registered anew, it is told again of those that wait.
+        registry.reregister(&mut self.socket, self.token, Interest::READABLE)?;
+        Ok(ready)
     }
 }

@@ -25,6 +25,9 @@ const SIGINFO_SIZE: usize = 128;
 /// Records read at a time.
 const SIGINFO_BATCH: usize = 16;
 
+/// Reads in one turn. Real-time signals queue up, and may be sent faster than they are read.
+const SIGINFO_READS: usize = 16;
+
 /// Which signals were held back when podinit was started: what its children begin with.
 #[derive(Clone, Copy)]
 pub(crate) struct SignalMask(libc::sigset_t);
@@ -72,19 +75,20 @@ pub(crate) fn hold_signals() -> io::Result<(OwnedFd, SignalMask)> {
     }
 }
 
-/// Reads what has come, until there is no more.
-pub(crate) fn read_signals(fd: impl AsFd) -> io::Result<Vec<Received>> {
+/// Reads what has come, or some of it; whether there may be more.
+pub(crate) fn read_signals(fd: impl AsFd) -> io::Result<(Vec<Received>, bool)> {
     let mut received = Vec::new();
     let mut buffer = [0; SIGINFO_SIZE * SIGINFO_BATCH];
-    loop {
+    for _ in 0..SIGINFO_READS {
         let length = match rustix::io::read(&fd, &mut buffer) {
-            Ok(0) | Err(rustix::io::Errno::AGAIN) => return Ok(received),
+            Ok(0) | Err(rustix::io::Errno::AGAIN) => return Ok((received, false)),
             Ok(length) => length,
             Err(rustix::io::Errno::INTR) => continue,
             Err(error) => return Err(error.into()),
         };
         received.extend(buffer[..length].chunks_exact(SIGINFO_SIZE).map(parse_siginfo));
     }
+    Ok((received, true))
 }
 
 fn parse_siginfo(record: &[u8]) -> Received {

@@ -112,6 +112,8 @@ pub struct Host {
     pub systemd: bool,
     /// Whether control groups are of the second version alone.
     pub unified: bool,
+    /// The state directory, if it is not the one that is used unless another is named.
+    pub other_root: Option<PathBuf>,
     /// The instruction set, as Rust has it.
     pub arch: &'static str,
 }

@@ -17,12 +17,12 @@ pub struct Recording(Rc<RefCell<Told>>);
 struct Told {
     calls: Vec<String>,
     observed: Observed,
-    failing: Option<&'static str>,
+    failing: Vec<&'static str>,
 }
 
 impl Default for Told {
     fn default() -> Self {
-        Self { calls: Vec::new(), observed: Observed::Absent, failing: None }
+        Self { calls: Vec::new(), observed: Observed::Absent, failing: Vec::new() }
     }
 }
 
@@ -37,15 +37,15 @@ impl Recording {
         self.0.borrow_mut().observed = observed;
     }
 
-    /// The call that fails from now on.
-    pub fn fail(&self, call: Option<&'static str>) {
-        self.0.borrow_mut().failing = call;
+    /// The calls that fail from now on.
+    pub fn fail(&self, calls: &[&'static str]) {
+        self.0.borrow_mut().failing = calls.to_vec();
     }
 
     fn called(&self, call: &'static str, what: &str) -> Result<()> {
         let mut told = self.0.borrow_mut();
         told.calls.push(format!("{call} {what}").trim_end().to_owned());
-        if told.failing == Some(call) {
+        if told.failing.contains(&call) {
             return Err(Error::Backend { backend: "record", problem: format!("{call} is to fail") });
         }
         Ok(())
@@ -237,16 +237,25 @@ mod tests {
     #[test]
     fn a_failed_create_leaves_nothing() {
         let place = Place::new();
-        place.told.fail(Some("create"));
+        place.told.fail(&["create"]);
         assert_eq!(text(place.create()), "record: create is to fail");
         assert_eq!(place.told.calls(), ["create c: run sh -i", "destroy environment c"]);
         assert_eq!(place.left(), 0);
         let pid_file = Some(place.dir.path().join("nowhere/pid"));
-        place.told.fail(None);
+        place.told.fail(&[]);
         let options = CreateOptions { pid_file, ..Default::default() };
         let said = text(place.runtime.create(&id(), &place.bundle(), &options));
         assert!(said.starts_with("pid file "), "{said}");
         assert_eq!((place.told.calls().len(), place.left()), (2, 0));
+        // The reason is told first, whatever else goes wrong.
+        place.told.fail(&["create", "destroy"]);
+        let said = text(place.create());
+        let want =
+            "record: create is to fail; what there is of it could not be removed: record: destroy is to fail";
+        assert_eq!((said.as_str(), place.left()), (want, 1));
+        place.told.fail(&[]);
+        place.runtime.delete(&id(), true).unwrap();
+        assert_eq!(place.left(), 0);
     }
 
     /// A hook that notes its kind and the state that it was told.

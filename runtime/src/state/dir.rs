@@ -5,7 +5,7 @@
 
 use std::fs::{self, DirBuilder};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use aurora_engine::fs::replace_private_file;
@@ -19,7 +19,7 @@ const LOCK: &str = "lock";
 const STATE: &str = "state.json";
 const CONFIG: &str = "config.json";
 /// Others may look at nothing: configs hold secrets in variables.
-const PRIVATE: u32 = 0o700;
+pub(crate) const PRIVATE: u32 = 0o700;
 /// Callers reach a directory whose name they know.
 const SHARED: u32 = 0o711;
 
@@ -30,6 +30,11 @@ pub fn default_root() -> PathBuf {
         Some(dir) if !rustix::process::geteuid().is_root() => PathBuf::from(dir).join("runz"),
         _ => PathBuf::from("/run/runz"),
     }
+}
+
+/// Makes the state directory, if there is none.
+pub(crate) fn make_root(root: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(SHARED).create(root)
 }
 
 /// A container's directory, locked.
@@ -47,7 +52,7 @@ impl StateDir {
             let what = what.display().to_string();
             move |e| Error::io(what, e)
         };
-        DirBuilder::new().recursive(true).mode(SHARED).create(root).map_err(failed(root))?;
+        make_root(root).map_err(failed(root))?;
         let path = root.join(id.as_str());
         if path.symlink_metadata().is_ok() {
             return Err(Error::Exists);
@@ -69,10 +74,7 @@ impl StateDir {
         };
         match make() {
             Ok(lock) => Ok(Self { path, _lock: lock }),
-            Err(e) => {
-                remove(&new).map_err(failed(&new))?;
-                Err(e)
-            }
+            Err(e) => Err(e.after(remove(&new).map_err(failed(&new)))),
         }
     }
 
@@ -90,8 +92,7 @@ impl StateDir {
         let lock = LockFile::open(&name, mode).map_err(failed)?;
         let lock = lock.ok_or_else(|| Error::Busy { id: id.to_string(), seconds: PATIENCE.as_secs() })?;
         // Whoever held it may have removed the directory.
-        let (held, there) = (lock.file().metadata().map_err(failed)?, name.metadata().map_err(failed)?);
-        if (held.dev(), held.ino()) != (there.dev(), there.ino()) {
+        if !lock.is_at(&name).map_err(failed)? {
             return Err(Error::NotExist);
         }
         let dir = Self { path, _lock: lock };

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -49,16 +50,27 @@ impl LockFile {
         }
     }
 
+    /// The same without waiting.
+    pub(crate) fn open_now(path: &Path) -> io::Result<Option<Self>> {
+        let file = File::options().read(true).write(true).create(true).truncate(false).open(path)?;
+        Ok(Self::acquire(&file, Mode::Exclusive)?.then_some(Self { file }))
+    }
+
+    /// Whether its name still leads to it: whoever held it before may have removed it.
+    pub(crate) fn is_at(&self, path: &Path) -> io::Result<bool> {
+        let held = self.file.metadata()?;
+        match path.metadata() {
+            Ok(there) => Ok((held.dev(), held.ino()) == (there.dev(), there.ino())),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(e) => Err(e),
+        }
+    }
+
     /// Whether nobody holds it.
     pub(crate) fn is_free(path: &Path) -> io::Result<bool> {
         let file = File::options().read(true).write(true).open(path)?;
         // Those who look do not disturb one another.
         Self::acquire(&file, Mode::Shared)
-    }
-
-    /// The open file, to see whether its name still leads to it.
-    pub(crate) fn file(&self) -> &File {
-        &self.file
     }
 
     fn acquire(file: &File, mode: Mode) -> io::Result<bool> {

@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 use crate::OCI_VERSION;
 
 pub use dir::default_root;
-pub(crate) use dir::{StateDir, ids, sweep};
-pub(crate) use lock::Mode;
+pub(crate) use dir::{PRIVATE, StateDir, ids, make_root, sweep};
+pub(crate) use lock::{LockFile, Mode};
 
 /// What a container is doing, as everyone may know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -6,7 +6,7 @@ import shutil
 import time
 
 RUNC = "/usr/sbin/runc"
-APPLETS = "sh ls cat echo sleep id env ps true false kill pwd hostname stty tty chmod mkdir touch grep head mount seq cut".split()
+APPLETS = "sh ls cat echo sleep id env ps true false kill pwd hostname stty tty chmod mkdir touch grep head mount seq cut wc printf sort uniq test mknod tr rm".split()
 # Programs in the image that no kernel runs.
 BAD = {"plain": (b"plain\n", 0o644), "badinterp": (b"#!/bin/nosuch\n", 0o755), "badformat": (b"xx\0bin", 0o755)}
 # /dev is new at every start. A first process without a handler does not even notice signals, so steps that send some wait for it.
@@ -83,8 +83,9 @@ def bundle(t, name, change=None):
 
 
 def groups(name):
-    """Control groups of this name."""
-    return [path for path, dirs, _ in os.walk("/sys/fs/cgroup") if os.path.basename(path) in (name, "runz-" + name)]
+    """Control groups of this name, in whatever state directory it is."""
+    names = (name, "runz-" + name)
+    return [path for path, dirs, _ in os.walk("/sys/fs/cgroup") if os.path.basename(path).split("@")[0] in names]
 
 
 def parts(t, *all_):

@@ -108,6 +108,27 @@ def at_any_moment(t, place):
         place.end("any", "killed after %d/36 of the time" % n)
 
 
+def in_exec(t, place):
+    """A process more that was on its way when its runz was killed does not come back after the container."""
+    for n in range(20):
+        place.call("run", "--detach", "--bundle", place.bundle, "more").wait(60)
+        process = place.call("exec", "more", "sleep", SLEEP)
+        time.sleep(0.004 * n)
+        process.kill()
+        process.wait(60)
+        place.end("more", "exec killed after %d ms" % (4 * n))
+
+
+def made_and_removed(t, place):
+    """What is removed while it is made leaves nothing, whoever comes last."""
+    for n in range(40):
+        create = place.call("create", "--bundle", place.bundle, "both")
+        time.sleep(0.003 * n)
+        remove = place.call("delete", "--force", "both")
+        t.check("made and removed %d" % n, create.wait(60) in (0, 1) and remove.wait(60) == 0, open(t.path("out")).read())
+        place.end("both", "made and removed %d" % n)
+
+
 def together(t, place):
     """Of many that make one container, one does."""
     all_ = [place.call("create", "--bundle", place.bundle, "one") for _ in range(8)]
@@ -122,4 +143,6 @@ def run(t):
     place = Place(t, build(t))
     t.guard(at_points, place)
     t.guard(at_any_moment, place)
+    t.guard(in_exec, place)
+    t.guard(made_and_removed, place)
     t.guard(together, place)

@@ -193,7 +193,8 @@ def signals_arrive(t):
     done = t.run(program, "--root", root, "run", "--bundle", once, "n", stdout=subprocess.DEVNULL)
     t.check("run to /dev/null", done.returncode == 4, done.returncode)
     # A control group that others live in is theirs.
-    alone = bundle(t, "alone", lambda c: c["linux"].update(cgroupsPath="/runz-m"))
+    group = "/" + os.path.basename(groups("m")[0])
+    alone = bundle(t, "alone", lambda c: c["linux"].update(cgroupsPath=group))
     done = t.run(program, "--root", root, "create", "--bundle", alone, "other")
     t.check("one group, one container", done.returncode == 1 and b"container's cgroup is not empty: " in done.stderr, done.stderr)
     alive = t.must(program, "--root", root, "state", "m")

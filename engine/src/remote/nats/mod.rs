@@ -8,7 +8,9 @@ mod address;
 mod connection;
 mod error;
 mod jetstream;
-mod wire;
+// Public for its fuzz target alone.
+#[doc(hidden)]
+pub mod wire;
 
 pub use address::Address;
 pub use error::NatsError;

@@ -3,27 +3,36 @@
 /// Longest control line: names of ours have some hundred bytes.
 pub(super) const MAX_LINE: usize = 4096;
 /// Longest message: servers take one MiB unless told.
-pub(super) const MAX_PAYLOAD: usize = 8 << 20;
+pub const MAX_PAYLOAD: usize = 8 << 20;
 
 /// What a server says in a line; a message has its bytes behind it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Op {
+pub enum Op {
+    /// What the server is and can do, of which nothing is needed.
     Info,
+    /// Whether we are there.
     Ping,
+    /// It is.
     Pong,
+    /// Done.
     Ok,
+    /// Not done, and why.
     Err(String),
     /// A message: subject, where to answer, bytes of headers, and of all.
     Msg {
+        /// What it was put under.
         subject: String,
+        /// Where an answer goes.
         reply: Option<String>,
+        /// Bytes of headers,
         headers: usize,
+        /// and of all.
         total: usize,
     },
 }
 
 /// Reads a control line without its end. The reason if it is none.
-pub(super) fn parse(line: &[u8]) -> Result<Op, &'static str> {
+pub fn parse(line: &[u8]) -> Result<Op, &'static str> {
     let text = std::str::from_utf8(line).map_err(|_| "a line that is no text")?;
     let mut words = text.split_ascii_whitespace();
     let verb = words.next().unwrap_or_default().to_ascii_uppercase();
@@ -57,13 +66,13 @@ fn msg(subject: &str, reply: Option<&str>, headers: usize, total: usize) -> Resu
 }
 
 /// The status in the first line of headers: `NATS/1.0 404 No Messages`.
-pub(super) fn status(headers: &[u8]) -> Option<u16> {
+pub fn status(headers: &[u8]) -> Option<u16> {
     let line = headers.split(|b| *b == b'\r').next()?;
     std::str::from_utf8(line).ok()?.strip_prefix("NATS/1.0")?.split_ascii_whitespace().next()?.parse().ok()
 }
 
 /// Headers as they are sent.
-pub(super) fn headers(pairs: &[(&str, &str)]) -> Vec<u8> {
+pub fn headers(pairs: &[(&str, &str)]) -> Vec<u8> {
     let mut out = b"NATS/1.0\r\n".to_vec();
     for (name, value) in pairs {
         out.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());

@@ -47,9 +47,13 @@ pub(crate) struct Config {
 impl Config {
     /// Reads a document.
     pub(crate) fn read(path: &Path) -> Result<Self> {
-        let bytes = read_limited(path)?;
-        let document = serde_json::from_slice(&bytes)
-            .map_err(|source| Error::Parse { path: path.to_owned(), source })?;
+        Self::parse(&read_limited(path)?, path)
+    }
+
+    /// The same from its bytes; `path` is for messages.
+    pub(crate) fn parse(bytes: &[u8], path: &Path) -> Result<Self> {
+        let document =
+            serde_json::from_slice(bytes).map_err(|source| Error::Parse { path: path.to_owned(), source })?;
         document::resolve(document).map_err(|(field, problem)| Error::Invalid {
             path: path.to_owned(),
             field,

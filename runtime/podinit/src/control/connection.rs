@@ -11,8 +11,12 @@ use super::request::Goal;
 /// No request is longer.
 const MAX_LINE: usize = 64 << 10;
 
-/// Answers that nobody reads are not kept beyond this.
-const MAX_OUTPUT: usize = 1 << 20;
+/// Read in one turn: others have theirs.
+const MAX_READ: usize = 64 << 10;
+
+/// After the last answer, what still comes is read and dropped up to this. What lies there unread when a socket is closed
+/// takes the answer with it.
+const MAX_DROPPED: usize = 1 << 20;
 
 /// What is left to do with it.
 #[derive(Debug, PartialEq, Eq)]
@@ -29,10 +33,10 @@ pub(super) struct Connection {
     pub(super) goal: Option<Goal>,
     /// The other side sends nothing more.
     ended: bool,
-    /// There may be more to read: it was left for later.
-    more: bool,
-    /// Nothing that comes is looked at any more.
-    broken: bool,
+    /// There may be more to read: the socket has said so, and says it only once.
+    readable: bool,
+    /// Nothing that comes is looked at any more; how much has come since.
+    broken: Option<usize>,
 }
 
 impl Connection {
@@ -43,8 +47,8 @@ impl Connection {
             output: Vec::new(),
             goal: None,
             ended: false,
-            more: true,
-            broken: false,
+            readable: true,
+            broken: None,
         }
     }
 
@@ -52,26 +56,40 @@ impl Connection {
         &mut self.stream
     }
 
-    /// Reads what is there, as much as is held at a time. The socket tells only once that there is something:
-    /// [`Self::has_more`] says whether to come back.
+    /// The socket has something to say.
+    pub(super) fn woken(&mut self) {
+        self.readable = true;
+    }
+
+    /// Whether a turn would change anything before something happens. Whoever does not read the answers that there are is not
+    /// worked for: an answer is all that is ever held for him.
+    pub(super) fn is_due(&self) -> bool {
+        self.goal.is_none() && self.output.is_empty() && (self.readable || self.has_line())
+    }
+
+    fn has_line(&self) -> bool {
+        self.broken.is_none() && (self.input.contains(&b'\n') || self.input.len() > MAX_LINE)
+    }
+
+    /// Reads what is there, as much as is held and as is read in a turn.
     pub(super) fn read(&mut self) -> Life {
         let mut buffer = [0; 4096];
-        self.more = true;
-        while self.input.len() <= MAX_LINE {
+        let mut read = 0;
+        while self.readable && self.input.len() <= MAX_LINE && read < MAX_READ {
             match self.stream.read(&mut buffer) {
                 Ok(0) => {
                     self.ended = true;
-                    self.more = false;
-                    break;
+                    self.readable = false;
                 }
-                // Read all the same: what lies there unread when a socket is closed takes the last answer
-                // with it.
-                Ok(_) if self.broken => {}
-                Ok(length) => self.input.extend_from_slice(&buffer[..length]),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.more = false;
-                    break;
+                Ok(length) => {
+                    read += length;
+                    match &mut self.broken {
+                        Some(dropped) if *dropped > MAX_DROPPED => return Life::Closed,
+                        Some(dropped) => *dropped += length,
+                        None => self.input.extend_from_slice(&buffer[..length]),
+                    }
                 }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.readable = false,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(_) => return Life::Closed,
             }
@@ -79,13 +97,9 @@ impl Connection {
         Life::Open
     }
 
-    pub(super) fn has_more(&self) -> bool {
-        self.more && self.goal.is_none()
-    }
-
     /// The next line to work on. An error: it is too long.
     pub(super) fn next_line(&mut self) -> Result<Option<Vec<u8>>, ()> {
-        if self.goal.is_some() {
+        if self.goal.is_some() || !self.output.is_empty() || self.broken.is_some() {
             return Ok(None);
         }
         match self.input.iter().position(|byte| *byte == b'\n') {
@@ -110,7 +124,7 @@ impl Connection {
     pub(super) fn give_up(&mut self, answer: &Value) {
         self.answer(answer);
         self.input.clear();
-        self.broken = true;
+        self.broken = Some(0);
     }
 
     /// Writes what can be written.
@@ -123,10 +137,10 @@ impl Connection {
                 Err(_) => return Life::Closed,
             }
         }
-        if self.broken && self.output.is_empty() && self.stream.shutdown(Shutdown::Write).is_err() {
+        if self.broken.is_some() && self.output.is_empty() && self.stream.shutdown(Shutdown::Write).is_err() {
             return Life::Closed;
         }
-        let done = self.ended && self.output.is_empty() && self.goal.is_none();
-        if done || self.output.len() > MAX_OUTPUT { Life::Closed } else { Life::Open }
+        let idle = self.output.is_empty() && self.goal.is_none() && !self.has_line();
+        if self.ended && idle { Life::Closed } else { Life::Open }
     }
 }

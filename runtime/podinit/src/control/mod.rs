@@ -3,7 +3,7 @@
 
 mod client;
 mod connection;
-mod request;
+pub(crate) mod request;
 mod server;
 
 pub(crate) use client::ctl;

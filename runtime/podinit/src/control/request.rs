@@ -23,7 +23,7 @@ pub(super) enum Request {
 
 /// What becomes of a request.
 #[derive(Debug)]
-pub(super) enum Outcome {
+pub(crate) enum Outcome {
     Answer(Value),
     /// An answer comes when the unit has got there.
     Later(Goal),
@@ -31,7 +31,7 @@ pub(super) enum Outcome {
 
 /// What someone waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Goal {
+pub(crate) enum Goal {
     /// Up or done. `starts` is how often it had been started before.
     Started {
         unit: usize,
@@ -51,7 +51,7 @@ fn done() -> Value {
 }
 
 /// Does what a line asks for.
-pub(super) fn handle(line: &[u8], supervisor: &mut Supervisor, reload: &mut Reload<'_>) -> Outcome {
+pub(crate) fn handle(line: &[u8], supervisor: &mut Supervisor, reload: &mut Reload<'_>) -> Outcome {
     match serde_json::from_slice(line) {
         Ok(request) => {
             perform(request, supervisor, reload).unwrap_or_else(|why| Outcome::Answer(refuse(why)))
@@ -147,7 +147,7 @@ fn status(supervisor: &Supervisor, number: usize) -> Value {
 }
 
 /// The answer, once it is due.
-pub(super) fn answer(goal: Goal, supervisor: &Supervisor) -> Option<Value> {
+pub(crate) fn answer(goal: Goal, supervisor: &Supervisor) -> Option<Value> {
     match goal {
         Goal::Stopped { unit } => supervisor.state(unit).is_ended().then(done),
         Goal::Started { unit, starts } => {

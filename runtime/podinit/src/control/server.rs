@@ -17,6 +17,9 @@ use crate::supervise::Supervisor;
 /// More at a time are not served: the rest is turned away.
 const MAX_CONNECTIONS: usize = 32;
 
+/// Connections taken up in one turn.
+const MAX_ACCEPTED: usize = 64;
+
 /// Tokens of connections begin here.
 const FIRST: usize = 1 << 16;
 
@@ -25,6 +28,7 @@ pub(crate) type Reload<'a> = dyn FnMut() -> std::result::Result<(), String> + 'a
 
 pub(crate) struct Server {
     listener: UnixListener,
+    token: Token,
     path: PathBuf,
     connections: BTreeMap<Token, Connection>,
     next: usize,
@@ -40,12 +44,12 @@ impl Server {
             Ok(listener)
         };
         let listener = open().map_err(|source| Error::Socket { path: path.to_owned(), source })?;
-        Ok(Self { listener, path: path.to_owned(), connections: BTreeMap::new(), next: FIRST })
+        Ok(Self { listener, token, path: path.to_owned(), connections: BTreeMap::new(), next: FIRST })
     }
 
     /// Takes up whoever has come.
     pub(crate) fn accept(&mut self, registry: &Registry) -> io::Result<()> {
-        loop {
+        for _ in 0..MAX_ACCEPTED {
             let stream = match self.listener.accept() {
                 Ok((stream, _)) => stream,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
@@ -63,44 +67,56 @@ impl Server {
             registry.register(connection.stream(), token, Interest::READABLE | Interest::WRITABLE)?;
             self.connections.insert(token, connection);
         }
+        // Registered anew, it is told again of those that wait.
+        registry.reregister(&mut self.listener, self.token, Interest::READABLE)
     }
 
-    /// Something has happened on a connection: what is asked for on it is done.
-    pub(crate) fn serve(&mut self, token: Token, supervisor: &mut Supervisor, reload: &mut Reload<'_>) {
+    /// Something has happened on a connection.
+    pub(crate) fn woken(&mut self, token: Token) {
         let Some(connection) = self.connections.get_mut(&token) else { return };
-        if connection.read() == Life::Closed || work(connection, supervisor, reload) == Life::Closed {
+        connection.woken();
+        if connection.write() == Life::Closed {
             self.connections.remove(&token);
         }
     }
 
+    /// Gives each connection a turn: one request, if there is one.
+    pub(crate) fn serve(&mut self, supervisor: &mut Supervisor, reload: &mut Reload<'_>) {
+        self.connections.retain(|_, connection| {
+            !connection.is_due() || turn(connection, supervisor, reload) == Life::Open
+        });
+    }
+
+    /// Whether there is something left for another turn.
+    pub(crate) fn is_due(&self) -> bool {
+        self.connections.values().any(Connection::is_due)
+    }
+
     /// Answers whom an answer is due.
-    pub(crate) fn settle(&mut self, supervisor: &mut Supervisor, reload: &mut Reload<'_>) {
+    pub(crate) fn settle(&mut self, supervisor: &Supervisor) {
         self.connections.retain(|_, connection| {
             let due = connection.goal.and_then(|goal| request::answer(goal, supervisor));
             let Some(answer) = due else { return true };
             connection.answer(&answer);
-            work(connection, supervisor, reload) == Life::Open
+            connection.write() == Life::Open
         });
     }
 }
 
-/// Goes through the lines that have come, until one has to be waited for.
-fn work(connection: &mut Connection, supervisor: &mut Supervisor, reload: &mut Reload<'_>) -> Life {
-    loop {
-        match connection.next_line() {
-            Ok(Some(line)) => match request::handle(&line, supervisor, reload) {
-                Outcome::Answer(answer) => connection.answer(&answer),
-                Outcome::Later(goal) => connection.goal = Some(goal),
-            },
-            Ok(None) if connection.has_more() => {
-                if connection.read() == Life::Closed {
-                    return Life::Closed;
-                }
-            }
-            Ok(None) => return connection.write(),
-            Err(()) => connection.give_up(&request::refuse("the line is too long")),
-        }
+/// Reads, and does what the next line asks for: one, so that nobody waits for what somebody else has piled up.
+fn turn(connection: &mut Connection, supervisor: &mut Supervisor, reload: &mut Reload<'_>) -> Life {
+    if connection.read() == Life::Closed {
+        return Life::Closed;
     }
+    match connection.next_line() {
+        Ok(Some(line)) => match request::handle(&line, supervisor, reload) {
+            Outcome::Answer(answer) => connection.answer(&answer),
+            Outcome::Later(goal) => connection.goal = Some(goal),
+        },
+        Ok(None) => {}
+        Err(()) => connection.give_up(&request::refuse("the line is too long")),
+    }
+    connection.write()
 }
 
 impl Drop for Server {

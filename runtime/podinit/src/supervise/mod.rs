@@ -107,10 +107,6 @@ impl Supervisor {
         std::mem::take(&mut self.actions)
     }
 
-    pub(crate) fn has_actions(&self) -> bool {
-        !self.actions.is_empty()
-    }
-
     /// Goes on: starts what can be started, stops what is to be stopped.
     pub(crate) fn step(&mut self, now: Instant) {
         self.expire(now);

@@ -12,7 +12,7 @@ use libcgroups::common::{
 use libcgroups::stats::Stats;
 use oci_spec::runtime::LinuxResources;
 
-use super::{backend, proc, shown, sys};
+use super::{backend, freezer, proc, shown, sys};
 use crate::backend::Handle;
 use crate::{Error, Result, Signal};
 
@@ -139,20 +139,32 @@ impl Group {
 
     /// Whether it is held.
     pub(super) fn is_frozen(&self) -> bool {
-        let says = |dir: &Path, file: &str, held: &[&str]| {
-            fs::read_to_string(dir.join(file)).is_ok_and(|text| held.contains(&text.trim()))
-        };
-        self.dirs().iter().any(|dir| {
-            says(dir, "freezer.state", &["FROZEN", "FREEZING"]) || says(dir, "cgroup.freeze", &["1"])
-        })
+        self.dirs().iter().any(|dir| freezer::is_held(dir))
     }
 
     pub(super) fn freeze(&self) -> Result<()> {
-        self.manager()?.freeze(FreezerState::Frozen).map_err(|e| self.failed(&e))
+        if self.is_systemds() {
+            return self.manager()?.freeze(FreezerState::Frozen).map_err(|e| self.failed(&e));
+        }
+        match self.set_held(true)? {
+            true => Ok(()),
+            false => Err(self.failed(&io::Error::other("no freezer has it"))),
+        }
     }
 
     pub(super) fn thaw(&self) -> Result<()> {
-        self.manager()?.freeze(FreezerState::Thawed).map_err(|e| self.failed(&e))
+        if self.is_systemds() {
+            return self.manager()?.freeze(FreezerState::Thawed).map_err(|e| self.failed(&e));
+        }
+        self.set_held(false).map(drop)
+    }
+
+    fn set_held(&self, held: bool) -> Result<bool> {
+        let mut any = false;
+        for dir in self.dirs() {
+            any |= freezer::set(&dir, held).map_err(|e| backend(&shown(&dir, &e)))?;
+        }
+        Ok(any)
     }
 
     pub(super) fn stats(&self) -> Result<Stats> {

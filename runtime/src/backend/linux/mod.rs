@@ -7,8 +7,11 @@
 
 mod cgroup;
 mod copy_up;
+mod devices;
 mod errors;
 mod facts;
+mod freezer;
+mod paths;
 mod plan;
 mod proc;
 mod program;
@@ -19,6 +22,7 @@ mod sys;
 
 use std::fs::File;
 use std::io::Read;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -26,7 +30,7 @@ use std::time::{Duration, Instant};
 use libcontainer::container::builder::ContainerBuilder;
 use libcontainer::container::{Container, ContainerStatus};
 use libcontainer::syscall::syscall::SyscallType;
-use oci_spec::runtime::{LinuxResources, Process};
+use oci_spec::runtime::{LinuxDeviceCgroup, LinuxResources, Process};
 use rustix::fs::{Mode, OFlags};
 use serde_json::Value;
 
@@ -46,12 +50,16 @@ use program::Program;
 const NAME: &str = "container";
 /// Locked by whoever has a part in making the container, in [`FOLDER`].
 const MAKING: &str = "making";
+/// The same of processes more.
+const ENTERING: &str = "entering";
 /// Through which `start` learns how the program began, in [`FOLDER`].
 const RESULT: &str = "result";
 /// What a first process may say of its failure.
 const MAX_RESULT: u64 = 64 << 10;
 /// How long the processes of a container may take to end after SIGKILL.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Between two looks.
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// This kernel.
 #[derive(Debug, Clone, Copy)]
@@ -92,8 +100,13 @@ impl Backend for Linux {
             seccomp: seccomp::filter(ours.seccomp.as_ref())?,
             start_hooks: Some(Arc::new(hooks.call(HookKind::StartContainer, None))),
             copy_up: Arc::new(hidden(&ours.copy_up, &at.record.rootfs)?),
+            readonly_paths: Arc::new(ours.readonly_paths.clone()),
+            masked_paths: Arc::new(ours.masked_paths.clone()),
             result: Some(Arc::new(result)),
         };
+        if ours.new_keyring {
+            join_keyring(at)?;
+        }
         fail::point("making");
         let built = builder(&folder, io, program)
             .and_then(|builder| {
@@ -108,6 +121,9 @@ impl Backend for Linux {
         fail::point("made");
         drop(making);
         let pid = built.pid().ok_or_else(|| backend("the container has no first process"))?.as_raw();
+        if let Some(rules) = &ours.devices {
+            restrict_devices(pid, rules)?;
+        }
         proc::id(pid).ok_or_else(|| backend(&format!("the first process has ended at once: {pid}")))
     }
 
@@ -151,13 +167,16 @@ impl Backend for Linux {
         if Group::of(at).is_frozen() {
             return Ok(Observed::Paused);
         }
-        let waits = at.record.phase != Phase::Started || proc::is_not_started(process.pid);
+        let waits = at.record.phase != Phase::Started || is_held(&at.dir.join(FOLDER).join(RESULT));
         Ok(if waits { Observed::Waiting } else { Observed::Running })
     }
 
     fn exec(&self, at: &Handle<'_>, process: &Process, io: &Io) -> Result<ProcessId> {
         let folder = at.dir.join(FOLDER);
         let ours: Ours = plan::read_file(&folder.join(OURS))?;
+        // Its copies, if it is killed, may still go into the group: `destroy` waits for them.
+        let entering = create_new(&folder.join(ENTERING))?;
+        entering.lock_shared().map_err(|e| named(&folder.join(ENTERING), e))?;
         let trace = Trace::begin(&folder)?;
         // It would not add to one that is only created, or held: whether it may was asked before.
         let mut container = load(&folder)?;
@@ -170,10 +189,16 @@ impl Backend for Linux {
             seccomp: seccomp::filter(ours.seccomp.as_ref())?,
             start_hooks: None,
             copy_up: Arc::default(),
+            readonly_paths: Arc::default(),
+            masked_paths: Arc::default(),
             result: None,
         };
+        if ours.new_keyring {
+            join_keyring(at)?;
+        }
         let built = builder(&folder, io, program)
             .and_then(|builder| builder.as_tenant().with_detach(true).with_process(Some(&path)).build());
+        drop(entering);
         remove_traces_of_exec(&folder, &path);
         // `start` asks for it.
         container.set_status(before).save().map_err(|e| trace.explain(&e))?;
@@ -184,29 +209,33 @@ impl Backend for Linux {
 
     fn destroy(&self, at: &Handle<'_>) -> Result<()> {
         let group = Group::of(at);
-        let making = at.dir.join(FOLDER).join(MAKING);
+        let (making, entering) = (at.dir.join(FOLDER).join(MAKING), at.dir.join(FOLDER).join(ENTERING));
+        let begun = Instant::now();
         if has_ended_alone(at) {
+            // Copies of an `exec` that was killed find nothing to enter, and may have made a group before.
+            while !is_free(&entering) && begun.elapsed() <= PATIENCE {
+                std::thread::sleep(PAUSE);
+            }
             // Another container may have the same group by now.
             return match group.pids()?.is_empty() {
                 true => group.remove(),
                 false => Ok(()),
             };
         }
-        let begun = Instant::now();
         loop {
             if let Some(process) = at.record.process.filter(|process| proc::is_alive(*process)) {
                 sys::kill(process.pid, Signal::KILL).map_err(|e| Error::io("signal SIGKILL", e))?;
             }
             let left = group.kill()?;
             let is_alive = at.record.process.is_some_and(proc::is_alive);
-            // Copies of a `create` that was killed end by themselves, or come into the group and are ended there.
-            if left == 0 && !is_alive && is_free(&making) {
+            // Copies of a `create` or `exec` that was killed end by themselves, or come into the group and are ended there.
+            if left == 0 && !is_alive && is_free(&making) && is_free(&entering) {
                 break;
             }
             if begun.elapsed() > PATIENCE {
                 return Err(backend(&format!("processes do not end: {left} in {}", group.name())));
             }
-            std::thread::sleep(Duration::from_millis(5));
+            std::thread::sleep(PAUSE);
         }
         group.remove()
     }
@@ -242,6 +271,26 @@ fn builder(
     let console = io.console.as_ref().map(|path| std::path::absolute(path).unwrap_or_else(|_| path.clone()));
     let builder = ContainerBuilder::new(NAME.to_owned(), SyscallType::default()).with_root_path(folder)?;
     Ok(builder.with_console_socket(console).with_preserved_fds(preserve).with_executor(program))
+}
+
+/// Rules for devices, from before the program begins. The group is where the process is, whoever has made it.
+fn restrict_devices(pid: i32, rules: &[LinuxDeviceCgroup]) -> Result<()> {
+    let failed = |e: std::io::Error| Error::io("linux.resources.devices: a program for the kernel", e);
+    let program =
+        devices::program(rules).map_err(|problem| Error::config("linux.resources.devices", problem))?;
+    let groups = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).map_err(failed)?;
+    let below = groups.lines().find_map(|line| line.strip_prefix("0::/"));
+    let below = below.filter(|below| !below.is_empty());
+    let below = below.ok_or_else(|| backend(&format!("process {pid} is in no control group of its own")))?;
+    let group = File::open(cgroup_root().join(below)).map_err(failed)?;
+    sys::restrict_devices(group.as_fd(), &program).map_err(failed)
+}
+
+/// The session keyring of a container, which this process takes and its copies inherit: the caller's stays with the caller.
+/// Here and not inside, where the process may be a user's by now, who may have few keys.
+fn join_keyring(at: &Handle<'_>) -> Result<()> {
+    let name = format!("_ses.{}", at.id);
+    sys::join_session_keyring(&name).map_err(|e| Error::io(format!("session keyring {name}"), e))
 }
 
 /// What tmpfs mounts will hide of the image, opened.
@@ -301,6 +350,12 @@ fn fifo(path: &Path) -> Result<File> {
     Ok(File::from(file))
 }
 
+/// Whether somebody would read what is written there: the process that waits for `start` does not let go of it until it is
+/// the program, and nothing inside can take hold of it. (`start` reads it too, until then.)
+fn is_held(fifo: &Path) -> bool {
+    rustix::fs::open(fifo, OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty()).is_ok()
+}
+
 fn write(path: &Path, value: &Value) -> Result<()> {
     std::fs::write(path, value.to_string()).map_err(|e| named(path, e))
 }
@@ -326,4 +381,20 @@ pub(crate) fn mount_options() -> Vec<String> {
 /// Where this process looks for control groups.
 fn cgroup_root() -> PathBuf {
     PathBuf::from("/sys/fs/cgroup")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pipe_is_held_until_its_reader_lets_go() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(RESULT);
+        assert!(!is_held(&path));
+        let held = fifo(&path).unwrap();
+        assert!(is_held(&path) && is_held(&path));
+        drop(held);
+        assert!(!is_held(&path));
+    }
 }

@@ -2,14 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use oci_spec::runtime::{LinuxNamespaceType, LinuxSeccomp, Process, Spec};
+use aurora_engine::digest::Digest;
+use oci_spec::runtime::{LinuxDeviceCgroup, LinuxNamespaceType, LinuxResources, LinuxSeccomp, Process, Spec};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{backend, cgroup, named, seccomp};
 use crate::backend::{Hooks, Plan, Request};
-use crate::{Error, HookKind, Result};
+use crate::{Error, HookCall, HookKind, Result};
 
 /// Below the container's directory, what libcontainer has to do with.
 pub(super) const FOLDER: &str = "linux";
@@ -19,6 +20,8 @@ pub(super) const CONFIG: &str = "config.json";
 pub(super) const OURS: &str = "ours.json";
 /// Begins the name of a group that the config names no place for. Not in a group for all, which nobody would remove.
 const GROUP: &str = "/runz-";
+/// Digits of the hash that tells state directories apart.
+const HASH: usize = 8;
 
 /// What is done by us and not by libcontainer.
 #[derive(Debug, Serialize, Deserialize)]
@@ -31,6 +34,18 @@ pub(super) struct Ours {
     pub(super) no_pivot: bool,
     /// Whether systemd makes the control group.
     pub(super) systemd: bool,
+    /// Whether its processes have a session keyring of their own.
+    #[serde(default)]
+    pub(super) new_keyring: bool,
+    /// Rules for devices, where libcgroups has nothing to apply them with.
+    #[serde(default)]
+    pub(super) devices: Option<Vec<LinuxDeviceCgroup>>,
+    /// What may not be written, inside.
+    #[serde(default)]
+    pub(super) readonly_paths: Vec<PathBuf>,
+    /// What may not be seen.
+    #[serde(default)]
+    pub(super) masked_paths: Vec<PathBuf>,
     /// What tmpfs mounts begin with.
     #[serde(default)]
     pub(super) copy_up: Vec<CopyUp>,
@@ -55,15 +70,27 @@ pub(super) fn plan(request: &Request<'_>) -> Result<Plan> {
     let bundle = request.bundle;
     check(&bundle.spec, request)?;
     let linux = bundle.spec.linux().as_ref().expect("it was checked that there is one");
+    let mut notes = seccomp::check(linux.seccomp().as_ref(), request.host.arch)?;
+    let mut devices = match request.host.unified {
+        true => devices(linux.resources().as_ref())?,
+        false => None,
+    };
+    if request.host.uid != 0 && devices.take().is_some() {
+        // The kernel takes programs from root alone, and a user has no devices to lose.
+        notes.push("linux.resources.devices: not applied without root".to_owned());
+    }
     let ours = Ours {
         process: bundle.process().clone(),
         seccomp: linux.seccomp().clone(),
         no_pivot: request.options.no_pivot,
         systemd: request.options.systemd,
+        new_keyring: !request.options.no_new_keyring,
+        devices,
+        readonly_paths: linux.readonly_paths().iter().flatten().map(PathBuf::from).collect(),
+        masked_paths: linux.masked_paths().iter().flatten().map(PathBuf::from).collect(),
         copy_up: copy_up(&bundle.spec)?,
         program: request.host.program.clone(),
     };
-    let mut notes = seccomp::check(ours.seccomp.as_ref(), request.host.arch)?;
     let group = group(&bundle.spec, request)?;
     let mut config = bundle.config.clone();
     config["root"]["path"] = json!(bundle.root());
@@ -73,6 +100,8 @@ pub(super) fn plan(request: &Request<'_>) -> Result<Plan> {
     members.remove("hooks");
     if let Some(linux) = members.get_mut("linux").and_then(Value::as_object_mut) {
         linux.remove("seccomp");
+        linux.remove("readonlyPaths");
+        linux.remove("maskedPaths");
     }
     for mount in config["mounts"].as_array_mut().into_iter().flatten() {
         if let Some(destination) = mount["destination"].as_str().filter(|text| !text.starts_with('/')) {
@@ -81,12 +110,6 @@ pub(super) fn plan(request: &Request<'_>) -> Result<Plan> {
         if let Some(options) = mount["options"].as_array_mut() {
             options.retain(|option| option != COPY_UP);
         }
-    }
-    if request.host.unified && linux.resources().as_ref().is_some_and(|r| r.devices().is_some()) {
-        // They would be a program in the kernel; which device nodes exist, and who may make some, is not changed.
-        notes.push(
-            "linux.resources.devices: not applied with control groups of the second version alone".to_owned(),
-        );
     }
     let file = |name: &str, value: &Value| (format!("{FOLDER}/{name}"), value.to_string().into_bytes());
     let ours = serde_json::to_value(&ours).expect("it has a JSON form");
@@ -110,14 +133,20 @@ pub(super) fn for_library(process: &Process) -> Value {
 }
 
 /// A hook of ours for each kind that the config has hooks of: libcontainer would tell them a state in which our copy of
-/// the config is the bundle.
+/// the config is the bundle. What they are to run comes to them with the state that it tells, on standard input: everyone
+/// sees arguments, which are short besides, and in a user namespace no file of ours can be opened.
 pub(super) fn insert_hooks(config: &mut Value, hooks: &dyn Hooks, program: &Path) {
+    let mut calls = serde_json::Map::new();
     for kind in [HookKind::Prestart, HookKind::CreateRuntime, HookKind::CreateContainer] {
         let call = hooks.call(kind, None);
         if !call.hooks.is_empty() {
-            let call = serde_json::to_string(&call).expect("a call has a JSON form");
-            config["hooks"][kind.name()] = json!([{"path": program, "args": ["runz", "hook", call]}]);
+            let call = serde_json::to_value(&call).expect("a call has a JSON form");
+            calls.insert(kind.name().to_owned(), call);
+            config["hooks"][kind.name()] = json!([{"path": program, "args": ["runz", "hook", kind.name()]}]);
         }
+    }
+    if !calls.is_empty() {
+        config["annotations"] = json!({ HookCall::ANNOTATION: Value::from(calls).to_string() });
     }
 }
 
@@ -160,6 +189,13 @@ fn check(spec: &Spec, request: &Request<'_>) -> Result<()> {
     Ok(())
 }
 
+/// The rules for devices, if they are some.
+fn devices(resources: Option<&LinuxResources>) -> Result<Option<Vec<LinuxDeviceCgroup>>> {
+    let Some(rules) = resources.and_then(|resources| resources.devices().as_ref()) else { return Ok(None) };
+    super::devices::program(rules).map_err(|problem| Error::config("linux.resources.devices", problem))?;
+    Ok(Some(rules.clone()))
+}
+
 /// The mounts with [`COPY_UP`].
 fn copy_up(spec: &Spec) -> Result<Vec<CopyUp>> {
     let mut all = Vec::new();
@@ -197,8 +233,18 @@ fn group(spec: &Spec, request: &Request<'_>) -> Result<String> {
         Some(path) if systemd => path,
         // From the top of each hierarchy; libcontainer would look for it elsewhere in some.
         Some(path) => format!("/{}", path.trim_start_matches('/')),
-        None if systemd => format!(":runz:{}", request.id),
-        None => format!("{GROUP}{}", request.id),
+        None => {
+            // The same id may be in use in another state directory. No id has an @.
+            let hash =
+                |root: &PathBuf| Digest::sha256(root.as_os_str().as_encoded_bytes()).hex()[..HASH].to_owned();
+            let other = request.host.other_root.as_ref().map(hash);
+            match (systemd, other) {
+                (false, None) => format!("{GROUP}{}", request.id),
+                (false, Some(hash)) => format!("{GROUP}{}@{hash}", request.id),
+                (true, None) => format!(":runz:{}", request.id),
+                (true, Some(hash)) => format!(":runz-{hash}:{}", request.id),
+            }
+        }
     };
     if Path::new(&path).components().any(|part| part == std::path::Component::ParentDir) {
         return Err(Error::config("linux.cgroupsPath", format!("leads upwards: {path:?}")));
@@ -274,7 +320,7 @@ mod tests {
             "process": {"user": {"uid": 0, "gid": 0}, "cwd": "/srv", "args": ["a"],
                 "rlimits": [{"type": "RLIMIT_CORE", "hard": 1, "soft": 1}],
                 "capabilities": {"bounding": ["CAP_KILL"]}},
-            "linux": {"namespaces": [{"type": "mount"}, {"type": "pid"}]}})
+            "linux": {"namespaces": [{"type": "mount"}, {"type": "pid"}], "readonlyPaths": ["/proc/sys"]}})
     }
 
     fn planned(config: Value, options: &CreateOptions, host: &Host) -> Result<Plan> {
@@ -297,11 +343,12 @@ mod tests {
         for ours in ["capabilities", "rlimits"] {
             assert!(given["process"].get(ours).is_none(), "{ours}");
         }
-        assert!(given.get("hooks").is_none());
+        assert!(given.get("hooks").is_none() && given["linux"].get("readonlyPaths").is_none());
         assert_eq!(given["mounts"][1]["options"], json!(["ro"]));
         let ours: Ours = read(&plan, OURS).unwrap();
         assert_eq!(ours.copy_up, [CopyUp { at: "/run".into(), with_mode: true }]);
         assert_eq!(ours.process.cwd(), Path::new("/srv"));
+        assert_eq!(ours.readonly_paths, [Path::new("/proc/sys")]);
         let steps = [
             "cgroup /runz-c",
             "namespace mount",
@@ -343,6 +390,77 @@ mod tests {
         let e = planned(config(), &CreateOptions::default(), &user(false)).unwrap_err().to_string();
         assert!(e.starts_with("without root, control groups of the second version"), "{e}");
         planned(config(), &CreateOptions::default(), &user(true)).unwrap();
+    }
+
+    #[test]
+    fn another_state_directory_has_other_groups() {
+        let undo = |config, root: Option<&str>, systemd| {
+            let host = Host { other_root: root.map(Into::into), systemd: true, ..Host::default() };
+            planned(config, &CreateOptions { systemd, ..CreateOptions::default() }, &host).unwrap().undo
+        };
+        let [own, a, b] = [None, Some("/a"), Some("/b")].map(|root| undo(config(), root, false));
+        assert_eq!(own, ["cgroup /runz-c"]);
+        assert!(a[0].starts_with("cgroup /runz-c@") && a[0].len() == b[0].len() && a != b, "{a:?} {b:?}");
+        let hash = a[0].rsplit('@').next().unwrap();
+        assert_eq!(undo(config(), Some("/a"), true), [format!("cgroup :runz-{hash}:c")]);
+        // Who names one is taken at his word.
+        let mut named = config();
+        named["linux"]["cgroupsPath"] = json!("/x");
+        assert_eq!(undo(named, Some("/a"), false), ["cgroup /x"]);
+    }
+
+    /// What everyone can see of a process tells nothing of what its hooks are given.
+    #[test]
+    fn hooks_are_told_with_the_state() {
+        struct One;
+        impl Hooks for One {
+            fn call(&self, kind: HookKind, _: Option<crate::state::ProcessId>) -> HookCall {
+                let state = json!({"ociVersion": "1", "id": "c", "pid": 0, "status": "creating", "bundle": "/b",
+                    "rootfs": "/r", "created": "", "owner": "", "annotations": {"own": "1"}});
+                let hooks = if kind == HookKind::Prestart {
+                    json!([{"path": "/h", "env": ["A=secret"]}])
+                } else {
+                    json!([])
+                };
+                let call = json!({"kind": kind, "state": state, "hooks": hooks});
+                serde_json::from_value(call).unwrap()
+            }
+        }
+        let mut given = json!({"annotations": {"own": "1"}});
+        insert_hooks(&mut given, &One, Path::new("/runz"));
+        assert_eq!(
+            given["hooks"],
+            json!({"prestart": [{"path": "/runz", "args": ["runz", "hook", "prestart"]}]})
+        );
+        let call = HookCall::of_state("prestart", &given).unwrap();
+        assert_eq!(
+            (call.hooks[0].env().as_ref().unwrap()[0].as_str(), &*call.state.annotations["own"]),
+            ("A=secret", "1")
+        );
+        assert!(
+            HookCall::of_state("createRuntime", &given).is_err()
+                && HookCall::of_state("prestart", &json!({})).is_err()
+        );
+    }
+
+    #[test]
+    fn rules_for_devices_are_ours_where_nobody_has_them() {
+        let mut config = config();
+        config["linux"]["resources"] = json!({"devices": [{"allow": false, "access": "rwm"}]});
+        let of = |config: &Value, host: Host| -> Result<(Option<usize>, Vec<String>)> {
+            let plan = planned(config.clone(), &CreateOptions::default(), &host)?;
+            Ok((read::<Ours>(&plan, OURS)?.devices.map(|rules| rules.len()), plan.notes))
+        };
+        assert_eq!(of(&config, Host::default()).unwrap(), (None, vec![]));
+        assert_eq!(of(&config, Host { unified: true, ..Host::default() }).unwrap(), (Some(1), vec![]));
+        let note = "linux.resources.devices: not applied without root".to_owned();
+        assert_eq!(
+            of(&config, Host { unified: true, uid: 1, ..Host::default() }).unwrap(),
+            (None, vec![note])
+        );
+        config["linux"]["resources"]["devices"][0]["access"] = json!("rx");
+        let e = of(&config, Host { unified: true, ..Host::default() }).unwrap_err().to_string();
+        assert_eq!(e, "config.json: linux.resources.devices: [0]: access: of r, w and m: \"rx\"");
     }
 
     #[test]

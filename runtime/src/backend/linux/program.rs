@@ -16,6 +16,7 @@ use oci_spec::runtime::{LinuxCapabilities, Process};
 
 use super::copy_up::Hidden;
 use super::errors::MARK;
+use super::paths;
 use super::seccomp::Filter;
 use super::sys;
 use crate::HookCall;
@@ -35,6 +36,10 @@ pub(super) struct Program {
     pub(super) seccomp: Option<Arc<Filter>>,
     /// What of the image is copied into tmpfs mounts, and whether modes are.
     pub(super) copy_up: Arc<Vec<(Hidden, bool)>>,
+    /// What nobody may write from then on.
+    pub(super) readonly_paths: Arc<Vec<PathBuf>>,
+    /// What nobody may see.
+    pub(super) masked_paths: Arc<Vec<PathBuf>>,
     /// The hooks before it.
     pub(super) start_hooks: Option<Arc<HookCall>>,
     /// Where `start` reads how it went; `exec` has a way of its own.
@@ -81,6 +86,12 @@ impl Program {
         }
         for (hidden, with_mode) in self.copy_up.iter() {
             hidden.copy(*with_mode).map_err(|text| format!("{IN_INIT}{text}"))?;
+        }
+        for path in self.readonly_paths.iter() {
+            paths::make_readonly(path).map_err(|text| format!("{IN_INIT}{text}"))?;
+        }
+        for path in self.masked_paths.iter() {
+            paths::mask(path).map_err(|text| format!("{IN_INIT}{text}"))?;
         }
         null_for_writing().map_err(|e| format!("{IN_INIT}/dev/null: {}", plain(&e)))?;
         self.enter_directory()?;
@@ -298,6 +309,8 @@ mod tests {
             process: Arc::new(process),
             seccomp: None,
             copy_up: Arc::default(),
+            readonly_paths: Arc::default(),
+            masked_paths: Arc::default(),
             start_hooks: None,
             result: None,
         }
