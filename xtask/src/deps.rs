@@ -16,7 +16,7 @@ const MAY_USE: [(&str, &[&str]); 10] = [
     ("aurora-zones", &[]),
     ("aurora-cli", &["aurora-convert", "aurora-runtime"]),
     ("aurora-benches", &["aurora-formats", "aurora-engine", "aurora-convert"]),
-    ("aurora-tests", &["aurora-formats", "aurora-engine", "aurora-convert"]),
+    ("aurora-tests", &["aurora-formats", "aurora-engine", "aurora-convert", "aurora-zones"]),
     ("xtask", &[]),
 ];
 
