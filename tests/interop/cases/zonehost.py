@@ -232,7 +232,7 @@ def failures(t, program, podinit):
 
 def interrupted(t, program, podinit):
     """The case is killed while a zone runs: nothing is left on this machine."""
-    marks = (t.tmp, "sleep " + SLEEP, "/usr/sbin")
+    marks = (t.tmp, "sleep " + SLEEP, "tmpfs zonehost ")
     before = traces(*marks)
     host = ZoneHost(t, program, "omnios")
     host.__enter__()

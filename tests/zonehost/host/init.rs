@@ -6,7 +6,7 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -110,10 +110,12 @@ pub(crate) fn start(name: &str, zone: &Zone, command: &Program, console: &str) -
         .spawn()
         .map_err(|e| Failure::linux(UNSHARE, &e))?;
     let (mut out, mut err) = (String::new(), String::new());
-    // Both end when it has become process 1, which has neither open, or has failed.
+    // A line comes when all is done but becoming process 1. Both end if something fails; `unshare` has them open until then.
     let read = (|| -> io::Result<()> {
-        child.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?.read_to_string(&mut out)?;
-        child.stderr.take().ok_or(io::ErrorKind::BrokenPipe)?.read_to_string(&mut err)?;
+        BufReader::new(child.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?).read_line(&mut out)?;
+        if out.is_empty() {
+            child.stderr.take().ok_or(io::ErrorKind::BrokenPipe)?.read_to_string(&mut err)?;
+        }
         Ok(())
     })();
     read.map_err(|e| Failure::linux("what begins a zone", &e))?;
