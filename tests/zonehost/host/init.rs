@@ -151,9 +151,7 @@ pub(crate) fn begin(args: &[String]) -> Result<()> {
             .map_err(|e| Failure::linux(link, &e))?;
     }
     let mut out = io::stdout();
-    writeln!(out, "{own}")
-        .and_then(|()| out.flush())
-        .map_err(|e| Failure::linux("standard output", &e))?;
+    writeln!(out, "{own}").and_then(|()| out.flush()).map_err(|e| Failure::linux("standard output", &e))?;
     let mut words: Vec<OsString> = vec!["-c".into(), BECOME.into(), "sh".into(), root.into()];
     words.extend(init.iter().map(OsString::from));
     Err(Failure::linux("/bin/sh", &Command::new("/bin/sh").args(words).exec()))

@@ -78,7 +78,7 @@ fn a_script_that_fails_leaves_what_was_right() {
     let host = Host::new("omnios");
     let done = host.configure("web", &WHOLE.replace("verify", "verify now"));
     assert_eq!(done.status, Some(1));
-    assert!(done.err.starts_with("On line 21 of "), "{}", done.err);
+    assert!(done.err.starts_with("On line 23 of "), "{}", done.err);
     assert_eq!(host.state("web"), "configured");
     // Not within a resource, though, and not without a brand.
     for (zone, script) in [

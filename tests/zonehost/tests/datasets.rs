@@ -54,6 +54,8 @@ fn properties() {
     );
     assert_eq!(host.ok("zfs get -H -o value nosuch:property tank/a"), "-\n");
     assert_eq!(host.ok("zfs list -o name,readonly tank/a"), "NAME    READONLY\ntank/a  on\n");
+    let all = host.ok("zfs get -H -o property all tank/a");
+    assert_eq!(all, "type\norigin\nmounted\nmountpoint\ncanmount\nreadonly\ndev.aurora:id\n");
     host.ok("zfs inherit readonly tank/a");
     assert_eq!(host.ok("zfs get -H -o value,source readonly tank/a"), "off\tdefault\n");
     host.refused("zfs set readonly=maybe tank/a", 1);
@@ -80,7 +82,7 @@ fn refusals() {
         ("zfs clone tank/a@2 tank/c", 1, "cannot open 'tank/a@2': dataset does not exist"),
         ("zfs clone tank/a@1 tank/a", 1, "dataset already exists"),
         ("zfs clone tank/a@1", 2, "usage"),
-        ("zfs get all", 2, ""),
+        ("zfs get", 2, "usage"),
     ] {
         let said = host.refused(line, status);
         assert!(said.contains(says), "{line}: {said}");

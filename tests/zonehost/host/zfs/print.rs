@@ -47,7 +47,7 @@ pub(super) fn get(host: &Host, args: &[String]) -> Result<String> {
     let fields: Vec<_> = options.get('o').unwrap_or("name,property,value,source").split(',').collect();
     let mut rows = Vec::new();
     for name in chosen(host, &options, names, options.get('t').unwrap_or("all"))? {
-        for property in wanted.split(',') {
+        for property in properties(host, &name, wanted) {
             let (text, source) = value(host, &name, property);
             let cell = |field: &&str| {
                 Ok(match *field {
@@ -62,6 +62,18 @@ pub(super) fn get(host: &Host, args: &[String]) -> Result<String> {
         }
     }
     Ok(table(&options, &fields, rows))
+}
+
+/// Those that are asked for. All are those that everything has, and what is set besides.
+fn properties<'a>(host: &'a Host, name: &str, wanted: &'a str) -> Vec<&'a str> {
+    if wanted != "all" {
+        return wanted.split(',').collect();
+    }
+    let mut all = vec!["type", "origin", "mounted", "mountpoint", "canmount", "readonly"];
+    let set = host.datasets.get(name).into_iter().flat_map(|dataset| dataset.properties.keys());
+    let more: Vec<_> = set.map(String::as_str).filter(|property| !all.contains(property)).collect();
+    all.extend(more);
+    all
 }
 
 /// `-H`: "do not print headers and separate fields by a single tab instead of arbitrary white space".
