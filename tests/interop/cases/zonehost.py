@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+import subprocess
 
 from cases import podinit as podinit_case
 from cases._runz import tree
@@ -166,6 +167,25 @@ def within(t, program, podinit):
         t.check("within: nothing left", host.dump() == before, host.dump())
 
 
+def console(t, program, podinit):
+    """A program on the zone's console hears what is typed, and is heard; zlogin goes with the zone."""
+    with ZoneHost(t, program, "omnios") as host:
+        host.image("image", root(t))
+        web = Web(host, podinit, "omnios", "tty; read line; echo got-$line; exit 3")
+        web.up(4)
+        with subprocess.Popen(host.enter("zlogin", "-C", "-d", "-E", "web"), stdin=subprocess.PIPE, stdout=subprocess.PIPE) as zlogin:
+            zlogin.stdout.readline()
+            host.must("zoneadm", "-z", "web", "boot")
+            zlogin.stdin.write(b"typed\n")
+            zlogin.stdin.flush()
+            said = zlogin.stdout.read().decode().replace("\r", "")
+        want = ("\n[NOTICE: Zone booting up]\n", "/dev/console\n", "typed\n", "got-typed\n",
+                "\n[NOTICE: Zone halted.  Disconnecting...]\n\n[Connection to zone 'web' console closed]\n")
+        t.check("console", all(text in said for text in want), said)
+        t.check("console: exit", zlogin.returncode == 0 and web.exit() == {"code": 3}, (zlogin.returncode, web.exit()))
+        web.down()
+
+
 def started_again(t, program, podinit):
     """A brand that does not say otherwise starts its init for ever, until the zone is halted from within or without."""
     with ZoneHost(t, program, "omnios") as host:
@@ -250,6 +270,7 @@ def run(t):
     for dialect in ("gate", "omnios", "smartos"):
         t.guard(lives, program, podinit, dialect)
     t.guard(within, program, podinit)
+    t.guard(console, program, podinit)
     t.guard(started_again, program, podinit)
     t.guard(refusals, program, podinit)
     t.guard(failures, program, podinit)

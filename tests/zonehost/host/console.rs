@@ -1,8 +1,9 @@
-//! A zone's console: a terminal whose one side is the zone's /dev/console, and whose other side is shared by all who are
-//! connected. What is written is kept, too.
+//! A zone's console: a terminal whose one side is the zone's /dev/console. Who is connected has the other; that is one at a time,
+//! as zoneadmd wants it. What is written is kept, too.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
+use std::net::Shutdown;
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -14,9 +15,11 @@ use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
 use super::failure::{Failure, Result};
 
-/// One who is connected.
+/// Who is connected.
 struct Client {
     stream: UnixStream,
+    /// The process, for others to be told.
+    pid: String,
     /// zlogin(1), `-d`: goes when the zone halts.
     leaves: bool,
 }
@@ -28,7 +31,7 @@ pub(crate) struct Console {
     /// Kept open, so that the terminal lives on while nobody in the zone has it open.
     _slave: Arc<File>,
     pub(crate) name: String,
-    clients: Arc<Mutex<Vec<Client>>>,
+    client: Arc<Mutex<Option<Client>>>,
 }
 
 impl Console {
@@ -55,18 +58,18 @@ impl Console {
             master: Arc::new(master),
             _slave: Arc::new(slave),
             name,
-            clients: Arc::new(Mutex::new(Vec::new())),
+            client: Arc::new(Mutex::new(None)),
         };
         let reader = console.clone();
         thread::spawn(move || reader.share(log));
         Ok(console)
     }
 
-    fn clients(&self) -> MutexGuard<'_, Vec<Client>> {
-        self.clients.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    fn client(&self) -> MutexGuard<'_, Option<Client>> {
+        self.client.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    /// Gives all that the zone writes to everybody.
+    /// Keeps all that the zone writes, and gives it to whoever is connected.
     fn share(&self, mut log: File) {
         let mut buffer = [0; 4096];
         while let Ok(length @ 1..) = (&*self.master).read(&mut buffer) {
@@ -77,36 +80,48 @@ impl Console {
     }
 
     fn say(&self, bytes: &[u8]) {
-        self.clients().retain_mut(|client| client.stream.write_all(bytes).is_ok());
+        let mut client = self.client();
+        if client.as_mut().is_some_and(|client| client.stream.write_all(bytes).is_err()) {
+            *client = None;
+        }
     }
 
-    /// One more who is connected, until he or the console goes.
-    pub(crate) fn connect(&self, stream: UnixStream, leaves: bool) {
-        let Ok(mut from) = stream.try_clone() else { return };
-        self.clients().push(Client { stream, leaves });
-        let master = Arc::clone(&self.master);
-        thread::spawn(move || {
-            let mut buffer = [0; 4096];
-            while let Ok(length @ 1..) = from.read(&mut buffer) {
-                if (&*master).write_all(&buffer[..length]).is_err() {
-                    break;
-                }
-            }
-            // He has gone; what is written to him from now on fails, and that is how he is forgotten.
-            let _ = from.shutdown(std::net::Shutdown::Both);
-        });
+    pub(crate) fn is_connected(&self) -> bool {
+        self.client().is_some()
     }
 
-    /// The zone has halted: says so, lets go who wants to. How many stay.
-    pub(crate) fn halted(&self) -> usize {
-        self.say(b"\r\n[NOTICE: Zone halted]\r\n");
-        let mut clients = self.clients();
-        clients.retain(|client| {
-            if client.leaves {
-                let _ = client.stream.shutdown(std::net::Shutdown::Both);
-            }
-            !client.leaves
-        });
-        clients.len()
+    /// Something that the host says.
+    pub(crate) fn notice(&self, text: &str) {
+        self.say(format!("\r\n[NOTICE: {text}]\r\n").as_bytes());
+    }
+
+    /// Connects a process, and returns when it has gone. It is told whether it is connected, or who else is.
+    pub(crate) fn connect(&self, mut stream: UnixStream, pid: &str, leaves: bool) -> io::Result<()> {
+        let mut client = self.client();
+        if let Some(other) = &*client {
+            return writeln!(stream, "error {}", other.pid);
+        }
+        writeln!(stream, "ok connected")?;
+        let mut from = stream.try_clone()?;
+        *client = Some(Client { stream, pid: pid.to_owned(), leaves });
+        drop(client);
+        let mut buffer = [0; 4096];
+        while let Ok(length @ 1..) = from.read(&mut buffer) {
+            (&*self.master).write_all(&buffer[..length])?;
+        }
+        *self.client() = None;
+        Ok(())
+    }
+
+    /// The zone is down: says so, and lets go who wants to. Whether somebody stays.
+    pub(crate) fn is_down(&self, text: &str) -> bool {
+        let leaves = self.client().as_ref().is_some_and(|client| client.leaves);
+        self.notice(&if leaves { format!("{text}.  Disconnecting...") } else { text.to_owned() });
+        let mut client = self.client();
+        if leaves && let Some(client) = client.take() {
+            // It may have gone by itself.
+            let _ = client.stream.shutdown(Shutdown::Both);
+        }
+        client.is_some()
     }
 }

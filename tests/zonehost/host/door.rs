@@ -50,7 +50,7 @@ pub(crate) fn ask(mut stream: UnixStream, request: &str) -> Result<String> {
     writeln!(stream, "{request}")
         .and_then(|()| BufReader::new(stream).read_line(&mut answer))
         .map_err(|e| Failure::error(format!("unable to communicate with zoneadmd: {e}")))?;
-    match answer.trim_end().split_once(' ') {
+    match answer.trim_end_matches('\n').split_once(' ') {
         Some(("ok", text)) => Ok(text.to_owned()),
         Some(("error", text)) => Err(Failure::error(text)),
         _ => Err(Failure::error("unable to communicate with zoneadmd")),

@@ -71,16 +71,22 @@ impl Keeper {
         let (word, rest) = request.split_once(' ').unwrap_or((&request, ""));
         let answer = match word {
             "boot" => self.boot(rest),
-            "console" => {
-                writeln!(stream, "ok connected").ok()?;
-                self.console.connect(stream, rest == "-d");
-                return Some(());
+            "ready" => {
+                self.console.notice("Zone readied");
+                Ok(String::new())
             }
-            // The zone is halted, and its lock is held by the caller.
-            "halted" => {
-                let stay = self.console.halted();
-                let _ = writeln!(stream, "ok {}", if stay == 0 { "gone" } else { "stays" });
-                if stay == 0 {
+            "console" => {
+                let (pid, leaves) = rest.split_once(' ').unwrap_or((rest, ""));
+                self.console.connect(stream, pid, leaves == "-d").ok()?;
+                return self.leave_if_down().ok();
+            }
+            // The zone's lock is held by the caller, who has halted it.
+            "halted" | "failed" => {
+                let stays =
+                    self.console.is_down(if word == "halted" { "Zone halted" } else { "Zone boot failed" });
+                // Nothing depends on the answer's arrival: who asks sees whether the door is gone.
+                let _ = writeln!(stream, "ok {}", if stays { "stays" } else { "goes" });
+                if !stays {
                     self.leave();
                 }
                 return Some(());
@@ -94,6 +100,17 @@ impl Keeper {
         writeln!(stream, "{answer}").ok()
     }
 
+    /// Nobody is connected any more: without a zone there is nothing to be here for.
+    fn leave_if_down(&self) -> Result<()> {
+        let _lock = self.place.lock_zone(&self.zone)?;
+        let held = self.place.hold()?;
+        let is_down = held.host.zones.get(&self.zone).is_none_or(|zone| zone.state <= State::Installed);
+        if is_down && !self.console.is_connected() {
+            self.leave();
+        }
+        Ok(())
+    }
+
     /// Ends, and takes the door along.
     fn leave(&self) -> ! {
         door::remove(&self.place, &self.zone);
@@ -102,6 +119,9 @@ impl Keeper {
 
     /// Starts process 1 of a zone that is ready, by these boot arguments. The caller holds the zone's lock.
     fn boot(&self, bootargs: &str) -> Result<String> {
+        let arguments =
+            if bootargs.is_empty() { String::new() } else { format!(" with arguments: {bootargs}") };
+        self.console.notice(&format!("Zone booting up{arguments}"));
         let (zone, dialect) = {
             let held = self.place.hold()?;
             (transition::zone(&held.host, &self.zone)?.clone(), held.host.dialect())
@@ -155,18 +175,18 @@ impl Keeper {
             return self.boot(bootargs).map(drop);
         }
         transition::tear_down(&self.place, &self.zone)?;
-        if self.console.halted() == 0 {
+        if !self.console.is_down("Zone halted") {
             self.leave();
         }
         Ok(())
     }
 }
 
-/// Tells the keeper, if there is one, that its zone is halted, and waits until it has gone, unless somebody is connected to
-/// the console.
-pub(crate) fn halted(place: &Place, zone: &str) {
+/// Tells the keeper, if there is one, that its zone is down (`halted`, or `failed`), and waits until it has gone, unless somebody
+/// is connected to the console.
+pub(crate) fn tell(place: &Place, zone: &str, what: &str) {
     let Some(stream) = door::connect(place, zone) else { return };
-    if door::ask(stream, "halted").is_ok_and(|text| text == "stays") {
+    if door::ask(stream, what).is_ok_and(|text| text == "stays") {
         return;
     }
     super::processes::until(|| door::connect(place, zone).is_none());

@@ -77,7 +77,7 @@ fn bring_up(place: &Place, name: &str) -> Result<()> {
     mounts::mount_all(&held.host, &configured, &root).map_err(|e| Failure::error(said(name, &e.message)))?;
     // zoneadmd is there from now on, and with it the console.
     drop(held);
-    door::open(place, name)?;
+    door::ask(door::open(place, name)?, "ready")?;
     let mut held = place.hold()?;
     let id = held.host.next_id;
     held.host.next_id += 1;
@@ -92,7 +92,7 @@ pub(crate) fn boot(place: &Place, name: &str, bootargs: &str) -> Result<()> {
     let answer = door::open(place, name).and_then(|door| door::ask(door, &format!("boot {bootargs}")));
     if let Err(failure) = answer {
         tear_down(place, name)?;
-        keeper::halted(place, name);
+        keeper::tell(place, name, "failed");
         return refused(name, &failure.message);
     }
     Ok(())
@@ -109,7 +109,7 @@ pub(crate) fn halt(place: &Place, name: &str) -> Result<()> {
         }
     }
     tear_down(place, name)?;
-    keeper::halted(place, name);
+    keeper::tell(place, name, "halted");
     Ok(())
 }
 

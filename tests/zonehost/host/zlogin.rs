@@ -153,10 +153,13 @@ fn enter(zone: &Zone, words: &[String], failsafe: bool, no_input: bool) -> Resul
 /// across reboot of the zone."
 fn connect(place: &Place, name: &str, options: &Options<'_>) -> Result<()> {
     let mut stream = door::open(place, name)?;
-    let request = if options.has('d') { "console -d" } else { "console" };
-    let connected = writeln!(stream, "{request}").and_then(|()| door::request(&mut stream));
-    if !connected.is_ok_and(|answer| answer.starts_with("ok")) {
-        return error("unable to connect");
+    let leaves = if options.has('d') { " -d" } else { "" };
+    let answer =
+        writeln!(stream, "console {}{leaves}", std::process::id()).and_then(|()| door::request(&mut stream));
+    match answer.as_deref().unwrap_or_default().split_once(' ') {
+        Some(("ok", _)) => {}
+        Some(("error", pid)) => return error(&format!("Console is already in use by process ID {pid}.")),
+        _ => return error("unable to connect"),
     }
     let broken = |e: io::Error| Failure::linux("console", &e);
     let mut out = io::stdout();

@@ -1,5 +1,8 @@
 //! zlogin, up to the zone.
 
+use std::io::Read;
+use std::process::Stdio;
+
 use crate::helpers::Host;
 
 #[test]
@@ -28,22 +31,51 @@ fn refusals() {
     assert!(host.refused("zlogin web true", 1).contains("cannot login to a zone which is 'configured'"));
 }
 
-/// Whoever is connected to the console hears of the zone's end, and goes with it if that is wanted.
+/// One is connected at a time. He hears of the zone's end, and goes with it if he wants to.
 #[test]
 fn consoles() {
     let host = Host::new("omnios");
     host.installed("web", "");
     host.ok("zoneadm -z web ready");
-    let mut connected = host.command("zlogin -C -d web");
-    let connected = connected.stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let mut connected = host.command("zlogin -C -d web").stdout(Stdio::piped()).spawn().unwrap();
     // It says so once it is.
-    let mut out = connected.stdout.unwrap();
-    let mut line = [0; 32];
-    std::io::Read::read_exact(&mut out, &mut line[..30]).unwrap();
-    assert_eq!(&line[..30], b"[Connected to zone 'web' conso");
+    let mut out = connected.stdout.take().unwrap();
+    let hello = "[Connected to zone 'web' console]\n";
+    let mut line = vec![0; hello.len()];
+    out.read_exact(&mut line).unwrap();
+    assert_eq!(line, hello.as_bytes());
+    let other = host.refused("zlogin -C web", 1);
+    assert_eq!(other, format!("zlogin: Console is already in use by process ID {}.\n", connected.id()));
     host.ok("zoneadm -z web halt");
     let rest = std::io::read_to_string(out).unwrap();
-    assert!(rest.starts_with("le]\n\r\n[NOTICE: Zone halted]\r\n"), "{rest:?}");
-    assert!(rest.ends_with("[Connection to zone 'web' console closed]\n"), "{rest:?}");
+    let goodbye = "\n[Connection to zone 'web' console closed]\n";
+    assert_eq!(rest, format!("\r\n[NOTICE: Zone halted.  Disconnecting...]\r\n{goodbye}"));
+    assert_eq!(connected.wait().unwrap().code(), Some(0));
     assert_eq!(host.dump()["keepers"], serde_json::json!([]));
+}
+
+/// Who does not want to go hears of the next life of the zone, too.
+#[test]
+fn a_console_from_life_to_life() {
+    let host = Host::new("omnios");
+    host.installed("web", "");
+    let mut connected = host.command("zlogin -QC web").stdout(Stdio::piped()).spawn().unwrap();
+    let mut out = connected.stdout.take().unwrap();
+    let mut heard = |text: &str| {
+        let mut line = vec![0; text.len()];
+        out.read_exact(&mut line).unwrap();
+        assert_eq!(String::from_utf8(line).unwrap(), text);
+    };
+    while host.dump()["keepers"] != serde_json::json!(["web"]) {
+        assert!(connected.try_wait().unwrap().is_none());
+    }
+    for _ in 0..2 {
+        host.ok("zoneadm -z web ready");
+        heard("\r\n[NOTICE: Zone readied]\r\n");
+        host.ok("zoneadm -z web halt");
+        heard("\r\n[NOTICE: Zone halted]\r\n");
+    }
+    connected.kill().unwrap();
+    connected.wait().unwrap();
+    while host.dump()["keepers"] != serde_json::json!([]) {}
 }
