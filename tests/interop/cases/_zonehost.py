@@ -44,6 +44,7 @@ class ZoneHost:
         self.t = t
         self.dir = t.path("zonehost", dialect, "x")[:-2]
         self.tank = self.dir + "/tank"
+        self.pid = None
         os.makedirs(self.dir + "/sbin", exist_ok=True)
         os.makedirs(self.tank, exist_ok=True)
         self.words = ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--propagation", "private", "--pid", "--fork",
@@ -64,6 +65,9 @@ class ZoneHost:
         self.first.kill()
         self.first.wait()
         self.first.stdout.close()
+        # Its child is killed with it, and with that all others; this takes a moment.
+        if self.pid:
+            self.until(lambda: not os.path.exists("/proc/" + self.pid))
 
     def enter(self, *words):
         """How these are run there."""
