@@ -167,6 +167,27 @@ def within(t, program, podinit):
         t.check("within: nothing left", host.dump() == before, host.dump())
 
 
+def begins(t, program, podinit):
+    """Process 1 by arguments of `boot`, before those of the configuration: nothing is open, nothing is in its environment."""
+    with ZoneHost(t, program, "gate") as host:
+        found = t.path("first", "x")[:-2]
+        shutil.copytree(root(t), found, symlinks=True, dirs_exist_ok=True)
+        with open(found + "/first", "w") as f:
+            f.write("#!/bin/sh\npwd >/seen\necho $$ $* >>/seen\n/bin/env >>/seen\n/bin/ls -l /proc/self/fd >>/seen\n")
+        os.chmod(found + "/first", 0o755)
+        host.image("image", found)
+        web = Web(host, podinit, "gate", "exit 0")
+        web.up(3)
+        host.must("zoneadm", "-z", "web", "boot", "--", "-i", "/first", "-m", "verbose", "-s")
+        host.until(lambda: host.state("web") == "installed")
+        with open(host.inside(web.path + "/root/seen")) as f:
+            seen = f.read()
+        lines = seen.splitlines()
+        t.check("begins: where, as what", lines[:2] == ["/", "1 -m verbose -s"], seen)
+        t.check("begins: with nothing", not any(word in seen for word in ("pipe:", "/dev/null", "ZONEHOST", "LC_ALL")), seen)
+        web.down()
+
+
 def console(t, program, podinit):
     """A program on the zone's console hears what is typed, and is heard; zlogin goes with the zone."""
     with ZoneHost(t, program, "omnios") as host:
@@ -269,6 +290,7 @@ def run(t):
     for dialect in ("gate", "omnios", "smartos"):
         t.guard(lives, program, podinit, dialect)
     t.guard(within, program, podinit)
+    t.guard(begins, program, podinit)
     t.guard(console, program, podinit)
     t.guard(started_again, program, podinit)
     t.guard(refusals, program, podinit)

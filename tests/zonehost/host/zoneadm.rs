@@ -206,7 +206,7 @@ fn ready(place: &Place, name: &str, state: State) -> Result<Said> {
     match state {
         State::Ready => return Ok(Said::err(said(name, "zone is already ready"))),
         // zoneadmd does so: what runs is halted.
-        State::Running => halt(place, name)?,
+        State::Running | State::ShuttingDown | State::Down => halt(place, name)?,
         _ => {}
     }
     make_ready(place, name)?;
@@ -216,7 +216,9 @@ fn ready(place: &Place, name: &str, state: State) -> Result<Said> {
 fn boot_from(place: &Place, name: &str, state: State, bootargs: &str) -> Result<Said> {
     verified_now(place, name)?;
     match state {
-        State::Running => return Ok(Said::err(said(name, "zone is already booted"))),
+        State::Running | State::ShuttingDown | State::Down => {
+            return Ok(Said::err(said(name, "zone is already booted")));
+        }
         State::Ready => {}
         _ => make_ready(place, name)?,
     }
