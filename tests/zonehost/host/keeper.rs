@@ -9,6 +9,8 @@ use std::process::{Child, ExitStatus};
 use std::thread;
 use std::time::Duration;
 
+use rustix::process::{Signal, setsid};
+
 use super::console::Console;
 use super::door;
 use super::failure::{Failure, Result};
@@ -24,10 +26,10 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// So many moments a keeper waits for the one before it to leave.
 const PATIENCE: u32 = 500;
 
-/// reboot(2): within a pid namespace, process 1 is sent INT where the system would be halted, and HUP where it would be
+/// reboot(2): within a pid namespace, process 1 ends by INT where the system would be halted, and by HUP where it would be
 /// restarted. That is uadmin(2) of a zone.
-const HALT: i32 = 2;
-const RESTART: i32 = 1;
+const HALT: i32 = Signal::INT.as_raw();
+const RESTART: i32 = Signal::HUP.as_raw();
 
 #[derive(Clone)]
 struct Keeper {
@@ -39,18 +41,18 @@ struct Keeper {
 /// `zonehost keep ZONE`.
 pub(crate) fn keep(place: &Place, args: &[String]) -> Result<()> {
     let [zone] = args else { return Err(Failure::usage("keep ZONE")) };
-    // From whoever has started it.
-    let _ = rustix::process::setsid();
+    // Apart from whoever has started it. It can only fail where that is so.
+    let _ = setsid();
     // One for each zone; the one before may just be leaving.
     let lock = place.file(&format!("zones/{zone}/keeper.lock"));
     let lock = File::create(&lock).map_err(|e| Failure::linux(&lock.to_string_lossy(), &e))?;
-    if !(0..PATIENCE).any(|_| {
-        lock.try_lock().is_ok() || {
-            thread::sleep(MOMENT);
-            false
+    let mut moments = 0;
+    while lock.try_lock().is_err() {
+        if moments == PATIENCE {
+            return Ok(());
         }
-    }) {
-        return Ok(());
+        moments += 1;
+        thread::sleep(MOMENT);
     }
     let path = door::path(place, zone)?;
     let _ = std::fs::remove_file(&path);
@@ -172,7 +174,9 @@ impl Keeper {
         };
         if restarts {
             thread::sleep(PAUSE);
-            return self.boot(bootargs).map(drop);
+            if self.boot(bootargs).is_ok() {
+                return Ok(());
+            }
         }
         transition::tear_down(&self.place, &self.zone)?;
         if !self.console.is_down("Zone halted") {
