@@ -271,6 +271,37 @@ def failures(t, program, podinit):
         t.check("every order was carried out", open(host.inside("/run/zonehost/injections.json")).read().strip() == "[]")
 
 
+def together(t, program, podinit):
+    """Of many that boot a zone at once one does, and the others hear that it is done; of many that halt it, too. What a killed zoneadm
+    has left is undone by the next."""
+    with ZoneHost(t, program, "omnios") as host:
+        host.image("image", root(t))
+        before = host.dump()
+        net = "add net\nset physical=net0\nset global-nic=igb0\nend\n"
+        web = Web(host, podinit, "omnios", "sleep " + SLEEP, more=net)
+        web.up(3)
+        for command, says in (("boot", "zone is already booted"), ("halt", "zone is already halted")):
+            all_ = [subprocess.Popen(host.enter("zoneadm", "-z", "web", command), stderr=subprocess.PIPE) for _ in range(6)]
+            said = [process.communicate()[1].decode().strip() for process in all_]
+            fine = all(process.returncode == 0 for process in all_)
+            t.check("together: " + command, fine and sorted(said) == [""] + ["zoneadm: zone 'web': " + says] * 5, said)
+        killed = 0
+        with open("/dev/null", "w") as nobody:
+            for n in range(20):
+                process = subprocess.Popen(host.enter("zoneadm", "-z", "web", "ready"), stderr=nobody)
+                t.run("sleep", "%.3f" % (n * 0.01))
+                # nsenter's child, which is zoneadm; the one above ends as it does.
+                killed += host.run("pkill", "-9", "-x", "zoneadm").returncode == 0
+                process.wait()
+                done = host.run("zoneadm", "-z", "web", "halt")
+                left = dict(host.dump(), zones=None, datasets=None)
+                fine = done.returncode == 0 and host.state("web") == "installed"
+                t.check("killed after %d ms" % (n * 10), fine and left == dict(before, zones=None, datasets=None), (done.stderr, left))
+        t.check("some were killed", killed > 3, killed)
+        web.down()
+        t.check("together: nothing left", host.dump() == before, host.dump())
+
+
 def interrupted(t, program, podinit):
     """The case is killed while a zone runs: nothing is left on this machine."""
     marks = (t.tmp, "sleep " + SLEEP, "tmpfs zonehost ")
@@ -295,4 +326,5 @@ def run(t):
     t.guard(started_again, program, podinit)
     t.guard(refusals, program, podinit)
     t.guard(failures, program, podinit)
+    t.guard(together, program, podinit)
     t.guard(interrupted, program, podinit)

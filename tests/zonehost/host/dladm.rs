@@ -296,6 +296,11 @@ pub(crate) fn give(host: &mut Host, zone: &str, configured: &Configured) -> Resu
     Ok(())
 }
 
+/// Whether a zone has any.
+pub(crate) fn has(host: &Host, zone: &str) -> bool {
+    host.vnics.values().any(|vnic| vnic.zone.as_deref() == Some(zone))
+}
+
 /// A halted zone has none.
 pub(crate) fn take_back(host: &mut Host, zone: &str) {
     let own = |vnic: &Vnic| vnic.zone.as_deref() == Some(zone);

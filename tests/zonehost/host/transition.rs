@@ -98,6 +98,18 @@ pub(crate) fn boot(place: &Place, name: &str, bootargs: &str) -> Result<()> {
     Ok(())
 }
 
+/// Undoes what is left of a transition whose zoneadm was killed. (zoneadmd does not end with zoneadm, so that on illumos there is
+/// nothing of the kind.) Whoever has the zone's lock knows that none is under way.
+pub(crate) fn settle(place: &Place, name: &str) -> Result<()> {
+    let left = {
+        let held = place.hold()?;
+        let zone = zone(&held.host, name)?;
+        let has = super::dladm::has(&held.host, name) || !mounts::below(&zone.root())?.is_empty();
+        zone.state == State::Installed && has
+    };
+    if left { halt(place, name) } else { Ok(()) }
+}
+
 /// To installed, from wherever it is above that. Everything in the zone is ended.
 pub(crate) fn halt(place: &Place, name: &str) -> Result<()> {
     {

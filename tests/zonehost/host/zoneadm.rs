@@ -9,7 +9,7 @@ use super::list::list;
 use super::options::Options;
 use super::processes::until;
 use super::state::Place;
-use super::transition::{self, boot, check, halt, make_ready, said, verified};
+use super::transition::{self, boot, check, halt, make_ready, said, settle, verified};
 use super::zone::State;
 
 const USAGE: &str = "usage:\tzoneadm -z <zone> <subcommand> [<options>]\n\tzoneadm list [-cipv]";
@@ -52,6 +52,7 @@ pub(crate) fn zoneadm(place: &Place, args: &[String]) -> Result<Said> {
         transition::zone(&held.host, name)?;
     }
     let _lock = place.lock_zone(name)?;
+    settle(place, name)?;
     let state = {
         let held = place.hold()?;
         let zone = transition::zone(&held.host, name)?;
