@@ -183,7 +183,7 @@ fn resize(master: &OwnedFd) {
 }
 
 /// The file that comes with a message on a console socket.
-fn receive(stream: &UnixStream) -> io::Result<OwnedFd> {
+pub(crate) fn receive(stream: &UnixStream) -> io::Result<OwnedFd> {
     let mut name = [0; 4096];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
@@ -222,13 +222,13 @@ impl Drop for Raw {
 }
 
 /// Signals as bytes in a pipe, so that they can be waited for with other things.
-struct Signals {
-    pipe: UnixStream,
+pub(crate) struct Signals {
+    pub(crate) pipe: UnixStream,
     flags: Vec<(Named, Arc<AtomicBool>)>,
 }
 
 impl Signals {
-    fn watch() -> io::Result<Self> {
+    pub(crate) fn watch() -> io::Result<Self> {
         let (pipe, write) = UnixStream::pair()?;
         pipe.set_nonblocking(true)?;
         write.set_nonblocking(true)?;
@@ -244,11 +244,11 @@ impl Signals {
     }
 
     /// Those that came since the last time.
-    fn came(&self) -> impl Iterator<Item = Named> + '_ {
+    pub(crate) fn came(&self) -> impl Iterator<Item = Named> + '_ {
         self.flags.iter().filter(|(_, flag)| flag.swap(false, Ordering::SeqCst)).map(|(named, _)| *named)
     }
 
-    fn drain(&self) {
+    pub(crate) fn drain(&self) {
         let mut buffer = [0; 64];
         while matches!((&self.pipe).read(&mut buffer), Ok(n) if n > 0) {}
     }

@@ -30,11 +30,12 @@ impl Runtime {
     /// What `create` would do.
     pub fn plan(&self, id: &Id, bundle: &Path, options: &CreateOptions) -> Result<Plan> {
         let bundle = Bundle::open(bundle)?;
-        self.planned(id, &bundle, options, &Host::of_this_process())
+        let host = self.backend().look(&bundle, Host::of_this_process())?;
+        self.planned(id, &bundle, options, &host)
     }
 
     fn planned(&self, id: &Id, bundle: &Bundle, options: &CreateOptions, host: &Host) -> Result<Plan> {
-        let mut plan = self.backend.plan(&Request { id, bundle, options, host })?;
+        let mut plan = self.backend().plan(&Request { id, bundle, options, root: &self.root, host })?;
         plan.notes.splice(0..0, bundle.notes.iter().cloned());
         Ok(plan)
     }
@@ -46,7 +47,7 @@ impl Runtime {
         }
         let bundle = Bundle::open(bundle)?;
         check_terminal(bundle.process().terminal().unwrap_or(false), &options.io)?;
-        let host = Host::of_this_process();
+        let host = self.backend().look(&bundle, Host::of_this_process())?;
         let plan = self.planned(id, &bundle, options, &host)?;
         for note in &plan.notes {
             self.warn(note);
@@ -54,7 +55,7 @@ impl Runtime {
         let record = Record {
             version: Record::VERSION,
             id: id.to_string(),
-            backend: self.backend.name().to_owned(),
+            backend: self.backend().name().to_owned(),
             phase: Phase::Creating,
             process: None,
             bundle: bundle.dir.clone(),
@@ -65,7 +66,7 @@ impl Runtime {
             systemd: options.systemd,
             undo: plan.undo.clone(),
         };
-        self.backend.is_free(&plan)?;
+        self.backend().is_free(&plan)?;
         sweep(&self.root, id)?;
         let dir = StateDir::create(&self.root, id, &record, &bundle.config)?;
         fail::point("state-made");
@@ -92,7 +93,7 @@ impl Container<'_> {
         fail::point("files-written");
         let hooks =
             OfCreate { record: self.record.clone(), bundle, report: self.dir.path().join("hook-error") };
-        let process = self.runtime.backend.create(&self.handle(), plan, &options.io, &hooks)?;
+        let process = self.backend()?.create(&self.handle(), plan, &options.io, &hooks)?;
         fail::point("environment-made");
         self.record.process = Some(process);
         self.record.phase = Phase::Created;
