@@ -23,6 +23,9 @@ pub(crate) struct Unpack {
     /// Make a bundle: the root file system in rootfs/, and config.json for a runtime
     #[arg(long)]
     bundle: bool,
+    /// A bundle that is also a zone's path, in the mountpoint of a dataset: the root file system in root/
+    #[arg(long, requires = "bundle")]
+    zonepath: bool,
     /// Each layer a snapshot of the dataset, or one for all
     #[arg(long, value_name = "HOW", value_enum, default_value_t = LayersArg::Squash)]
     layers: LayersArg,
@@ -72,6 +75,7 @@ pub(crate) fn run(args: &Unpack, session: &Session) -> Result<Exit, Stop> {
         properties: args.properties.clone(),
         via_files: args.via == Way::Files,
         bundle: args.bundle,
+        zonepath: args.zonepath,
         strict: args.losses.are_errors(),
     };
     let ctx = session.ctx();

@@ -32,7 +32,8 @@ impl Runtime {
     /// What `create` would do.
     pub fn plan(&self, id: &Id, bundle: &Path, options: &CreateOptions) -> Result<Plan> {
         let bundle = Bundle::open(bundle)?;
-        self.planned(id, &bundle, options, &self.host())
+        let host = self.backend().look(&bundle, self.host())?;
+        self.planned(id, &bundle, options, &host)
     }
 
     fn host(&self) -> Host {
@@ -41,7 +42,7 @@ impl Runtime {
     }
 
     fn planned(&self, id: &Id, bundle: &Bundle, options: &CreateOptions, host: &Host) -> Result<Plan> {
-        let mut plan = self.backend.plan(&Request { id, bundle, options, host })?;
+        let mut plan = self.backend().plan(&Request { id, bundle, options, root: &self.root, host })?;
         plan.notes.splice(0..0, bundle.notes.iter().cloned());
         Ok(plan)
     }
@@ -53,7 +54,7 @@ impl Runtime {
         }
         let bundle = Bundle::open(bundle)?;
         check_terminal(bundle.process().terminal().unwrap_or(false), &options.io)?;
-        let host = self.host();
+        let host = self.backend().look(&bundle, self.host())?;
         let plan = self.planned(id, &bundle, options, &host)?;
         for note in &plan.notes {
             self.warn(note);
@@ -61,7 +62,7 @@ impl Runtime {
         let record = Record {
             version: Record::VERSION,
             id: id.to_string(),
-            backend: self.backend.name().to_owned(),
+            backend: self.backend().name().to_owned(),
             phase: Phase::Creating,
             process: None,
             bundle: bundle.dir.clone(),
@@ -72,7 +73,7 @@ impl Runtime {
             systemd: options.systemd,
             undo: plan.undo.clone(),
         };
-        self.backend.is_free(&plan)?;
+        self.backend().is_free(&plan)?;
         sweep(&self.root, id)?;
         let dir = StateDir::create(&self.root, id, &record, &bundle.config)?;
         fail::point("state-made");
@@ -96,7 +97,7 @@ impl Container<'_> {
         fail::point("files-written");
         let hooks =
             OfCreate { record: self.record.clone(), bundle, report: self.dir.path().join("hook-error") };
-        let process = self.runtime.backend.create(&self.handle(), plan, &options.io, &hooks)?;
+        let process = self.backend()?.create(&self.handle(), plan, &options.io, &hooks)?;
         fail::point("environment-made");
         self.record.process = Some(process);
         self.record.phase = Phase::Created;

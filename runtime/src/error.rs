@@ -111,14 +111,44 @@ pub enum Error {
         /// What.
         what: &'static str,
     },
-    /// An operating system without a backend.
-    #[error("no backend runs containers on {os}: {missing}")]
+    /// An operating system without this backend, or without any.
+    #[error("there is no such backend on {os}")]
     NoBackend {
         /// Which system.
         os: &'static str,
-        /// What would have to be there.
-        missing: &'static str,
     },
+    /// A container whose backend is none of this build's.
+    #[error("container {id} is of a backend that is not part of this build: {backend}")]
+    UnknownBackend {
+        /// Which container.
+        id: String,
+        /// Its backend.
+        backend: String,
+    },
+    /// A config that no zone can follow.
+    #[error("config.json: {0}")]
+    Zone(#[from] aurora_zones::Refusal),
+    /// A root file system that no zone can have.
+    #[error("config.json: root.path: not the root of a zone, {problem}: {}", path.display())]
+    NoZoneRoot {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        problem: &'static str,
+    },
+    /// A zone that does not do what it was told.
+    #[error("zone {zone} is not {wanted}: {found}")]
+    ZoneState {
+        /// Which.
+        zone: String,
+        /// What it was to be.
+        wanted: &'static str,
+        /// What it is.
+        found: &'static str,
+    },
+    /// A program of the host.
+    #[error(transparent)]
+    Command(#[from] aurora_engine::host::CommandError),
     /// Arguments that contradict one another.
     #[error("{0}")]
     Usage(String),
@@ -175,6 +205,15 @@ impl Error {
             Self::Exists => Some("`runz list` shows it, `runz delete` removes it"),
             Self::NotStopped { .. } => Some("`runz delete --force` ends it first"),
             Self::NoBundle { .. } => Some("`imageadm unpack --bundle` makes one"),
+            Self::NoZoneRoot { .. } => Some(
+                "a zone's root is the folder root of a mounted dataset, as `imageadm unpack --bundle --zonepath` makes it there",
+            ),
+            Self::Unsupported { backend: "zones", what: "ps" } => {
+                Some("`ps -fz` with the zone's name, which `zoneadm list` shows")
+            }
+            Self::Unsupported { backend: "zones", what: "update" } => {
+                Some("`prctl -i zone` changes what a running zone may use")
+            }
             Self::NotUndone { .. } => Some("`runz delete --force` tries again"),
             Self::Image(e) => e.hint(),
             _ => None,

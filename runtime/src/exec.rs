@@ -59,7 +59,7 @@ impl Container<'_> {
             _ => {}
         }
         check_terminal(process.terminal().unwrap_or(false), &options.io)?;
-        let started: ProcessId = self.runtime.backend.exec(&self.handle(), process, &options.io)?;
+        let started: ProcessId = self.backend()?.exec(&self.handle(), process, &options.io)?;
         if let Some(path) = &options.pid_file {
             write_pid(path, started)?;
         }

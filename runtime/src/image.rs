@@ -147,7 +147,7 @@ mod tests {
     #[test]
     fn a_place_is_taken_cleared_and_given_up() {
         let root = tempfile::tempdir().unwrap();
-        let runtime = Runtime::new(root.path().to_owned(), Box::new(Recording::default()), |_| {});
+        let runtime = Runtime::new(root.path().to_owned(), vec![Box::new(Recording::default())], |_| {});
         let id: Id = "c".parse().unwrap();
         let place = runtime.place_for_image(&id).unwrap();
         // What a killed command has left.

@@ -15,16 +15,29 @@ use crate::{Error, Id, Result, Signal};
 /// The containers of a state directory.
 pub struct Runtime {
     pub(crate) root: PathBuf,
-    pub(crate) backend: Box<dyn Backend>,
+    /// The first makes containers; which one made a container is in its record.
+    backends: Vec<Box<dyn Backend>>,
     warn: Box<dyn Fn(&str)>,
 }
 
 impl Runtime {
-    /// Those of `root`, on a backend. `warn` is told what is no error and should not be missed.
-    pub fn new(root: PathBuf, backend: Box<dyn Backend>, warn: impl Fn(&str) + 'static) -> Self {
+    /// Those of `root`. The first of the backends makes new ones. `warn` is told what is no error and should not be missed.
+    pub fn new(root: PathBuf, backends: Vec<Box<dyn Backend>>, warn: impl Fn(&str) + 'static) -> Self {
         // The backend changes directories on its way.
         let root = std::path::absolute(&root).unwrap_or(root);
-        Self { root, backend, warn: Box::new(warn) }
+        Self { root, backends, warn: Box::new(warn) }
+    }
+
+    /// The backend of new containers.
+    pub(crate) fn backend(&self) -> &dyn Backend {
+        self.backends.first().expect("a runtime is given at least one").as_ref()
+    }
+
+    /// The backend that has made a container.
+    fn backend_of(&self, record: &Record) -> Result<&dyn Backend> {
+        let made = self.backends.iter().find(|backend| backend.name() == record.backend);
+        let unknown = || Error::UnknownBackend { id: record.id.clone(), backend: record.backend.clone() };
+        made.map(AsRef::as_ref).ok_or_else(unknown)
     }
 
     pub(crate) fn warn(&self, text: &str) {
@@ -58,7 +71,7 @@ impl Runtime {
         let handle = Handle { id, dir: &path, record: &record };
         let status = match record.phase {
             Phase::Creating if busy => Status::Creating,
-            phase => backend::status(phase, self.backend.observe(&handle)?),
+            phase => backend::status(phase, self.backend_of(&record)?.observe(&handle)?),
         };
         Ok(Seen::new(&record, status))
     }
@@ -118,6 +131,10 @@ impl Container<'_> {
         Handle { id: &self.id, dir: self.dir.path(), record: &self.record }
     }
 
+    pub(crate) fn backend(&self) -> Result<&dyn Backend> {
+        self.runtime.backend_of(&self.record)
+    }
+
     /// Its directory.
     pub fn dir(&self) -> &Path {
         self.dir.path()
@@ -125,7 +142,7 @@ impl Container<'_> {
 
     /// What it does.
     pub fn status(&self) -> Result<Status> {
-        let observed = self.runtime.backend.observe(&self.handle())?;
+        let observed = self.backend()?.observe(&self.handle())?;
         Ok(backend::status(self.record.phase, observed))
     }
 
@@ -144,12 +161,12 @@ impl Container<'_> {
         self.record.phase = Phase::Started;
         self.dir.save(&self.record)?;
         fail::point("start-saved");
-        self.runtime.backend.start(&self.handle())?;
+        self.backend()?.start(&self.handle())?;
         fail::point("started");
         let poststart = self.hooks(HookKind::Poststart, Status::Running)?;
         if let Err(e) = poststart.run() {
             // Since 1.3 this ends the container; `delete` does the rest.
-            self.runtime.backend.signal(&self.handle(), Signal::KILL, true)?;
+            self.backend()?.signal(&self.handle(), Signal::KILL, true)?;
             return Err(e);
         }
         Ok(())
@@ -160,14 +177,14 @@ impl Container<'_> {
         match self.status()? {
             // Callers end what a container has left this way, and look at no state before.
             Status::Stopped if !all => Err(Error::NotRunning),
-            _ => self.runtime.backend.signal(&self.handle(), signal, all),
+            _ => self.backend()?.signal(&self.handle(), signal, all),
         }
     }
 
     /// Holds all its processes.
     pub fn pause(&self) -> Result<()> {
         match self.status()? {
-            Status::Running | Status::Created => self.runtime.backend.pause(&self.handle()),
+            Status::Running | Status::Created => self.backend()?.pause(&self.handle()),
             _ => Err(Error::NotRunning),
         }
     }
@@ -175,21 +192,21 @@ impl Container<'_> {
     /// Lets them go on.
     pub fn resume(&self) -> Result<()> {
         match self.status()? {
-            Status::Paused => self.runtime.backend.resume(&self.handle()),
+            Status::Paused => self.backend()?.resume(&self.handle()),
             _ => Err(Error::NotPaused),
         }
     }
 
     /// The numbers of its processes on the host.
     pub fn processes(&self) -> Result<Vec<i32>> {
-        self.runtime.backend.processes(&self.handle())
+        self.backend()?.processes(&self.handle())
     }
 
     /// What its processes use.
     pub fn stats(&self) -> Result<Value> {
         match self.status()? {
             Status::Stopped => Err(Error::NotRunning),
-            _ => self.runtime.backend.stats(&self.handle()),
+            _ => self.backend()?.stats(&self.handle()),
         }
     }
 
@@ -197,7 +214,7 @@ impl Container<'_> {
     pub fn update(&self, resources: &LinuxResources) -> Result<()> {
         match self.status()? {
             Status::Stopped => Err(Error::NotRunning),
-            _ => self.runtime.backend.update(&self.handle(), resources),
+            _ => self.backend()?.update(&self.handle(), resources),
         }
     }
 
@@ -222,7 +239,7 @@ impl Container<'_> {
 
     /// Ends and removes it, whatever it was doing.
     pub(crate) fn undo(self) -> Result<()> {
-        self.runtime.backend.destroy(&self.handle())?;
+        self.backend()?.destroy(&self.handle())?;
         fail::point("destroyed");
         for e in self.hooks(HookKind::Poststop, Status::Stopped)?.run_all() {
             self.runtime.warn(&e.to_string());

@@ -113,7 +113,8 @@ pub(crate) fn user_name(passwd: &str, uid: u32) -> Option<&str> {
     of_user(passwd, uid, 0)
 }
 
-/// His directory, as `HOME` of a process that has none.
+/// His directory, as `HOME` of a process that has none. In zones podinit looks for it.
+#[cfg(any(target_os = "linux", test))]
 pub(crate) fn home(passwd: &str, uid: u32) -> Option<&str> {
     of_user(passwd, uid, 5)
 }

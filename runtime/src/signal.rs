@@ -68,6 +68,12 @@ impl Signal {
     }
 }
 
+impl From<Named> for Signal {
+    fn from(named: Named) -> Self {
+        Self(named.as_raw())
+    }
+}
+
 impl fmt::Display for Signal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match NAMES.iter().find(|(_, signal)| signal.as_raw() == self.0) {

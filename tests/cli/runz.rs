@@ -146,3 +146,69 @@ fn a_bad_bundle_has_one_error() {
         assert!(!dir.path().join("root/c").exists());
     }
 }
+
+/// A bundle that is also a zone's path.
+fn zone_bundle(dir: &Path, os: &str) -> String {
+    let bundle = dir.join("web");
+    std::fs::create_dir_all(bundle.join("root")).expect("a folder can be made");
+    let config = serde_json::json!({
+        "ociVersion": "1.0.2", "root": {"path": "root"},
+        "annotations": {"org.opencontainers.image.os": os},
+        "process": {"user": {"uid": 0, "gid": 0}, "cwd": "/", "args": ["/bin/true"]},
+        "solaris": {"anet": [{"linkname": "net0", "lowerLink": "igb0"}]},
+    });
+    std::fs::write(bundle.join("config.json"), config.to_string()).expect("a file can be written");
+    bundle.canonicalize().expect("it was made").display().to_string()
+}
+
+fn dry_run(dir: &Path, dialect: &str, bundle: &str) -> Done {
+    let args = ["--backend", "zones", "--zone-dialect", dialect, "--podinit", "/opt/podinit"];
+    runz(dir, &[&args[..], &["create", "--dry-run", "--bundle", bundle, "c"]].concat())
+}
+
+/// The text of zonecfg and the host's commands, as they are.
+#[test]
+fn a_zone_can_be_shown_on_any_system() {
+    let dir = tempfile::tempdir().unwrap();
+    let bundle = zone_bundle(dir.path(), "linux");
+    let done = dry_run(dir.path(), "omnios", &bundle).exits(0).quietly();
+    let at = done.out.find("zonecfg -z ").unwrap() + "zonecfg -z ".len();
+    let zone = &done.out[at..at + 47];
+    let state = dir.path().join("root/c").display().to_string();
+    let text = done.out.replace(zone, "ZONE").replace(&state, "STATE").replace(&bundle, "BUNDLE");
+    assert_eq!(text, include_str!("runz-zone-omnios.txt"));
+    let done = dry_run(dir.path(), "smartos", &bundle).exits(0).quietly();
+    for want in ["set brand=lx\n", "set name=init-name\n", "set global-nic=igb0\n"] {
+        assert!(done.out.contains(want), "{want}: {}", done.out);
+    }
+    dry_run(dir.path(), "gate", &bundle)
+        .exits(1)
+        .says("config.json: brand: zonecfg of illumos-gate has nothing for it: \"lx\"");
+    let bundle = zone_bundle(dir.path(), "illumos");
+    let done = dry_run(dir.path(), "gate", &bundle).exits(0).quietly();
+    for want in [
+        "set brand=aurora\n",
+        "dladm create-vnic -t -l igb0 au",
+        "#   undone by: /usr/sbin/dladm delete-vnic -t au",
+    ] {
+        assert!(done.out.contains(want), "{want}: {}", done.out);
+    }
+    assert!(!dir.path().join("root/c").exists());
+}
+
+#[test]
+fn what_is_no_zones_root_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let bundle = zone_bundle(dir.path(), "linux");
+    if !cfg!(target_os = "illumos") {
+        let args = ["--backend", "zones", "create", "--dry-run", "--bundle", &bundle, "c"];
+        runz(dir.path(), &args).exits(1).says("say it by --zone-dialect gate|omnios|smartos");
+    }
+    std::fs::rename(dir.path().join("web/root"), dir.path().join("web/rootfs")).unwrap();
+    let config = std::fs::read_to_string(dir.path().join("web/config.json")).unwrap();
+    std::fs::write(dir.path().join("web/config.json"), config.replace("\"root\"}", "\"rootfs\"}")).unwrap();
+    dry_run(dir.path(), "smartos", &bundle)
+        .exits(1)
+        .says("config.json: root.path: not the root of a zone, its name is not root: ")
+        .says("imageadm unpack --bundle --zonepath");
+}

@@ -24,6 +24,13 @@ fn directories_and_bundles() {
     assert!(config.contains("\"ociVersion\": \"1.0.2\"") && config.contains("\"sh\""), "{config}");
     sample.run(&["unpack", "--bundle", "oci:lay", "dir:other"]).exits(0);
     assert_eq!(std::fs::read_to_string(sample.join("other/config.json")).expect("it was written"), config);
+    // As a zone's path, into what is there: a mountpoint.
+    std::fs::create_dir(sample.join("zone")).expect("it is new");
+    sample.run(&["unpack", "--bundle", "--zonepath", "oci:lay", "dir:zone"]).exits(0);
+    assert_eq!(names(&sample.join("zone")), ["config.json", "root"]);
+    let of_zone = std::fs::read_to_string(sample.join("zone/config.json")).expect("it was written");
+    assert_eq!(of_zone, config.replace("\"rootfs\"", "\"root\""));
+    sample.run(&["unpack", "--zonepath", "oci:lay", "dir:x"]).exits(2);
 }
 
 #[test]

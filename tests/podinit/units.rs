@@ -90,7 +90,8 @@ fn what_can_not_be_set_up() {
         document_["process"][member] = value;
         let done = document(dir.path(), &document_).exits(code);
         assert_eq!(done.err, format!("podinit: main: {want}\n"));
-        assert_eq!(read(&dir, "exit"), format!("{{\"code\":{code}}}\n"));
+        let told: Value = serde_json::from_str(&read(&dir, "exit")).unwrap();
+        assert_eq!(told, json!({ "code": code, "error": want }));
     };
     case("cwd", json!("/no/such"), 126, "chdir \"/no/such\": no such file or directory");
     case("args", json!(["nosuch"]), 127, "exec: \"nosuch\": executable file not found in $PATH");
@@ -203,6 +204,55 @@ fn what_a_unit_leaves_behind_goes_with_it() {
     assert!(!Path::new(&inside).exists(), "{children:?}");
     init.signal(15);
     init.ends(0);
+}
+
+/// As in a zone, whose init starts without open files: somebody outside has the other ends.
+#[test]
+fn streams_are_pipes_of_a_folder() {
+    use std::io::{Read, Write};
+    use std::os::unix::fs::OpenOptionsExt;
+    let dir = folder();
+    let fifo = |name: &str| {
+        let path = dir.path().join(name);
+        rustix::fs::mkfifoat(rustix::fs::CWD, &path, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR)
+            .unwrap();
+        let flags = rustix::fs::OFlags::NONBLOCK.bits() as i32;
+        std::fs::File::options().read(true).write(true).custom_flags(flags).open(path).unwrap()
+    };
+    let [mut stdin, mut stdout, mut stderr] = ["stdin", "stdout", "stderr"].map(fifo);
+    let mut document_ = shell(dir.path(), "read line; echo got $line; echo bad >&2; exit 3", json!([]));
+    document_["aurora"]["stdio"] = json!(dir.path());
+    stdin.write_all(b"this\n").unwrap();
+    let done = document(dir.path(), &document_).exits(3);
+    assert_eq!((done.out.as_str(), done.err.as_str()), ("", ""));
+    let read = |file: &mut std::fs::File| {
+        let mut bytes = [0; 64];
+        let n = file.read(&mut bytes).unwrap();
+        String::from_utf8(bytes[..n].to_vec()).unwrap()
+    };
+    assert_eq!((read(&mut stdout), read(&mut stderr)), ("got this\n".to_owned(), "bad\n".to_owned()));
+    // Their names are gone: a second podinit does not begin.
+    assert!(!["stdin", "stdout", "stderr"].iter().any(|name| dir.path().join(name).exists()));
+    let done = document(dir.path(), &document_).exits(125);
+    assert!(done.err.contains("/stdin: "), "{}", done.err);
+    std::fs::write(dir.path().join("stdin"), "").unwrap();
+    let done = document(dir.path(), &document_).exits(125);
+    assert!(done.err.ends_with("/stdin: not a named pipe\n"), "{}", done.err);
+}
+
+#[test]
+fn one_run_is_enough() {
+    let dir = folder();
+    let mut document_ = shell(dir.path(), "echo runs; exit 4", json!([]));
+    document(dir.path(), &document_).exits(4);
+    assert_eq!(document(dir.path(), &document_).exits(4).out, "runs\n");
+    document_["aurora"]["once"] = json!(true);
+    let done = document(dir.path(), &document_).exits(125);
+    assert_eq!(done.out, "");
+    assert!(done.err.contains("the one run that there was to be has ended: "), "{}", done.err);
+    assert_eq!(read(&dir, "exit"), "{\"code\":4}\n");
+    std::fs::remove_file(dir.path().join("exit")).unwrap();
+    assert_eq!(document(dir.path(), &document_).exits(4).out, "runs\n");
 }
 
 #[test]

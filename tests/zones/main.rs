@@ -5,5 +5,7 @@
 mod bundles;
 mod checker;
 mod golden;
+#[path = "../zonehost/host/language/mod.rs"]
+mod language;
 mod plan;
 mod random;

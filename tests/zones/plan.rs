@@ -1,6 +1,6 @@
 //! The host's commands, and what undoes them.
 
-use aurora_zones::{Action, Dataset, Dialect, Plan, Zone};
+use aurora_zones::{Action, Control, Dataset, Dialect, Plan, Readonly, StepKind, Zone};
 use oci_spec::runtime::Spec;
 use serde_json::json;
 
@@ -10,7 +10,8 @@ use crate::golden::options;
 fn plan(number: usize, dialect: Dialect, dataset: &Dataset) -> Plan {
     let options = options(dialect);
     let zone = Zone::of_bundle(&bundle(number).1, &options).unwrap();
-    Plan::create(&zone, dataset, &options.control, dialect)
+    let control = Control { dir: &options.control, podinit: "/opt/aurora/podinit" };
+    Plan::create(&zone, dataset, control, dialect)
 }
 
 fn clone() -> Dataset {
@@ -30,6 +31,8 @@ fn words<'a>(actions: impl Iterator<Item = &'a Action>) -> Vec<String> {
             Action::MakeDir(path) => format!("mkdir {path}"),
             Action::RemoveDir(path) => format!("rm {path}"),
             Action::WriteFile(path, _) => format!("write {path}"),
+            Action::CopyProgram(from, to) => format!("copy {from} {to}"),
+            Action::MakePipe(path) => format!("pipe {path}"),
         })
         .collect()
 }
@@ -42,7 +45,11 @@ fn a_zone_with_an_interface_on_illumos_gate() {
         "mkdir /var/zonecontrol/web",
         "mkdir /var/zonecontrol/web/ro",
         "mkdir /var/zonecontrol/web/rw",
+        "copy /opt/aurora/podinit /var/zonecontrol/web/ro/podinit",
         "write /var/zonecontrol/web/ro/config.json",
+        "pipe /var/zonecontrol/web/rw/stdin",
+        "pipe /var/zonecontrol/web/rw/stdout",
+        "pipe /var/zonecontrol/web/rw/stderr",
         "/usr/sbin/dladm create-vnic -t -l igb0 -m 2:8:20:0:1:a auef0123456789_0",
         "write /var/zonecontrol/web/zonecfg",
         "/usr/sbin/zonecfg -z ZONE -f /var/zonecontrol/web/zonecfg",
@@ -83,13 +90,14 @@ fn plan_script(plan: &Plan) -> String {
 #[test]
 fn what_was_begun_is_undone_backwards_and_nothing_else() {
     for dialect in Dialect::ALL {
-        let plan = plan(0, dialect, &Dataset::Adopt);
+        let plan = plan(0, dialect, &Dataset::Adopt { readonly: None });
         assert_eq!(plan.undo(0).count(), 0);
         for begun in 1..=plan.steps().len() {
             // One step more is undone first, and the rest as before.
             let (now, before) = (words(plan.undo(begun)), words(plan.undo(begun - 1)));
             let own = words(plan.steps()[begun - 1].undo.iter());
-            assert!(!own.is_empty());
+            // That a zone's path is for root alone may stay.
+            assert_eq!(own.is_empty(), plan.steps()[begun - 1].kind == StepKind::Zonepath);
             assert_eq!(now, [own, before].concat());
         }
         // What was there before stays.
@@ -100,15 +108,23 @@ fn what_was_begun_is_undone_backwards_and_nothing_else() {
 
 #[test]
 fn an_adopted_dataset_on_smartos_as_it_is_shown() {
-    let plan = plan(0, Dialect::SmartOs, &Dataset::Adopt);
+    let plan = plan(0, Dialect::SmartOs, &Dataset::Adopt { readonly: None });
     let want = "\
+# zonepath
+/usr/bin/chmod 700 /tank/zones/web
+mkdir -m 700 /tank/zones/web/root/.aurora
+mkdir -m 700 /tank/zones/web/root/.aurora-run
 # control
 mkdir -m 700 /var/zonecontrol/web
 mkdir -m 700 /var/zonecontrol/web/ro
 mkdir -m 700 /var/zonecontrol/web/rw
+install -m 755 /opt/aurora/podinit /var/zonecontrol/web/ro/podinit
 cat >/var/zonecontrol/web/ro/config.json <<'END'
 CONFIG
 END
+mkfifo -m 600 /var/zonecontrol/web/rw/stdin
+mkfifo -m 600 /var/zonecontrol/web/rw/stdout
+mkfifo -m 600 /var/zonecontrol/web/rw/stderr
 #   undone by: rm -rf /var/zonecontrol/web
 # configure
 cat >/var/zonecontrol/web/zonecfg <<'END'
@@ -123,13 +139,22 @@ cat >/var/zonecontrol/web/zonecfg <<'END'
          #   undone by: /usr/sbin/zoneadm -z aurora-0123456789abcdef0123456789abcdef01234567 halt\n"
     ));
     assert_eq!(
-        words([plan.start(), plan.kill(), plan.state()].iter()),
-        [
-            "/usr/sbin/zoneadm -z ZONE boot",
-            "/usr/sbin/zoneadm -z ZONE halt",
-            "/usr/sbin/zoneadm -z ZONE list -p",
-        ]
+        words([plan.start(), plan.kill(), Plan::list()].iter()),
+        ["/usr/sbin/zoneadm -z ZONE boot", "/usr/sbin/zoneadm -z ZONE halt", "/usr/sbin/zoneadm list -c -p",]
     );
+}
+
+#[test]
+fn what_an_adopted_dataset_was_told_it_is_told_again() {
+    let undone = |before: Option<&str>| {
+        let readonly = Readonly { dataset: "tank/web".to_owned(), before: before.map(str::to_owned) };
+        let plan = plan(0, Dialect::SmartOs, &Dataset::Adopt { readonly: Some(readonly) });
+        let done = words(plan.steps().iter().flat_map(|step| &step.actions));
+        assert_eq!(done[3], "/usr/sbin/zfs set readonly=on tank/web");
+        words(plan.undo(usize::MAX)).pop().unwrap()
+    };
+    assert_eq!(undone(Some("off")), "/usr/sbin/zfs set readonly=off tank/web");
+    assert_eq!(undone(None), "/usr/sbin/zfs inherit readonly tank/web");
 }
 
 #[test]

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 
 use aurora_convert::names::ImageName;
+use aurora_runtime::backend::Kind;
+use aurora_runtime::backend::zones::Dialect;
 use aurora_runtime::{Id, parse_user};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
@@ -25,6 +27,15 @@ pub(crate) struct Cli {
     /// Have systemd make control groups; their path is SLICE:PREFIX:NAME then
     #[arg(long)]
     pub(crate) systemd_cgroup: bool,
+    /// What new containers are [default: this system's]
+    #[arg(long, value_name = "BACKEND", value_enum)]
+    pub(crate) backend: Option<BackendArg>,
+    /// Whose zonecfg is told of zones [default: this system's]
+    #[arg(long, value_name = "SYSTEM", value_enum)]
+    pub(crate) zone_dialect: Option<DialectArg>,
+    /// Process 1 of zones [default: podinit beside this program; for Linux programs on illumos, podinit-linux]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) podinit: Option<PathBuf>,
     /// Accepted, and found out by itself
     #[arg(long, value_name = "WHETHER", hide = true)]
     pub(crate) rootless: Option<String>,
@@ -50,6 +61,45 @@ pub(crate) enum LogFormat {
     Json,
 }
 
+/// What containers are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum BackendArg {
+    /// Namespaces and control groups of Linux.
+    Linux,
+    /// Zones of illumos.
+    Zones,
+}
+
+impl From<BackendArg> for Kind {
+    fn from(arg: BackendArg) -> Self {
+        match arg {
+            BackendArg::Linux => Self::Linux,
+            BackendArg::Zones => Self::Zones,
+        }
+    }
+}
+
+/// The three zonecfg that are in use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DialectArg {
+    /// OpenIndiana, Tribblix.
+    Gate,
+    /// OmniOS.
+    Omnios,
+    /// SmartOS.
+    Smartos,
+}
+
+impl From<DialectArg> for Dialect {
+    fn from(arg: DialectArg) -> Self {
+        match arg {
+            DialectArg::Gate => Self::Gate,
+            DialectArg::Omnios => Self::OmniOs,
+            DialectArg::Smartos => Self::SmartOs,
+        }
+    }
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Create(Create),
@@ -73,6 +123,10 @@ pub(crate) enum Command {
     Hook(Hook),
     #[command(hide = true)]
     UnpackImage(UnpackImage),
+    #[command(hide = true)]
+    ZoneMonitor(ZoneMonitor),
+    #[command(hide = true)]
+    ZoneExec(ZoneExec),
 }
 
 /// How a container is made; `create` and `run` take the same.
@@ -371,6 +425,24 @@ pub(crate) struct Man {
 pub(crate) struct Hook {
     /// Of which kind; which they are is told with the state
     pub(crate) kind: String,
+}
+
+/// Stand for the program of a zone: the backend calls this program for it
+#[derive(Debug, Args)]
+pub(crate) struct ZoneMonitor {
+    /// The container's directory
+    pub(crate) dir: PathBuf,
+    /// A socket that gets the terminal's other end
+    pub(crate) console: Option<PathBuf>,
+}
+
+/// Stand for a process more of a zone: `exec` calls this program for it
+#[derive(Debug, Args)]
+pub(crate) struct ZoneExec {
+    /// The container's directory
+    pub(crate) dir: PathBuf,
+    /// What the process is called in it
+    pub(crate) name: String,
 }
 
 /// Unpack an image: `run --image` calls this program for it

@@ -9,6 +9,7 @@ mod report;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+use aurora_runtime::backend::zones::{StandIn, ZoneOptions, stand_in};
 use aurora_runtime::{Error, Runtime, backend, check_preserved_fds, default_root};
 use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches};
@@ -69,6 +70,12 @@ fn run(cli: &Cli, args: &[OsString], log: &Log) -> Result<i32, Error> {
         Command::Completions(args) => return commands::completions(args),
         Command::Man(args) => return commands::man(args),
         Command::UnpackImage(args) => return image::unpack(args),
+        Command::ZoneMonitor(args) => {
+            return stand_in(&StandIn::Monitor { dir: args.dir.clone(), console: args.console.clone() });
+        }
+        Command::ZoneExec(args) => {
+            return stand_in(&StandIn::Exec { dir: args.dir.clone(), name: args.name.clone() });
+        }
         _ => {}
     }
     let preserved = match &cli.command {
@@ -83,7 +90,9 @@ fn run(cli: &Cli, args: &[OsString], log: &Log) -> Result<i32, Error> {
     }
     let root = cli.root.clone().unwrap_or_else(default_root);
     let warned = log.clone();
-    let runtime = Runtime::new(root, backend::of_this_host()?, move |text| warned.warn(text));
+    let zones = ZoneOptions { dialect: cli.zone_dialect.map(Into::into), podinit: cli.podinit.clone() };
+    let backends = backend::all(cli.backend.map(Into::into), zones)?;
+    let runtime = Runtime::new(root, backends, move |text| warned.warn(text));
     match &cli.command {
         Command::Create(args) => commands::create(&runtime, args, cli),
         Command::Run(args) => commands::run(&runtime, args, cli),
@@ -103,6 +112,8 @@ fn run(cli: &Cli, args: &[OsString], log: &Log) -> Result<i32, Error> {
         | Command::Hook(_)
         | Command::Completions(_)
         | Command::Man(_)
-        | Command::UnpackImage(_) => unreachable!("answered above"),
+        | Command::UnpackImage(_)
+        | Command::ZoneMonitor(_)
+        | Command::ZoneExec(_) => unreachable!("answered above"),
     }
 }

@@ -15,7 +15,9 @@ use crate::tree::Tree;
 use crate::{Cancel, Ctx, Loss, LossKind, NoProgress, Options, Result};
 
 /// The folder of the root file system beside it.
-pub(crate) const ROOTFS: &str = "rootfs";
+const ROOTFS: &str = "rootfs";
+/// The same where the bundle is a zone's path.
+const ZONE_ROOT: &str = "root";
 /// Its own name.
 pub(crate) const CONFIG: &str = "config.json";
 /// The version of runtime-spec whose members are used.
@@ -48,12 +50,28 @@ pub enum Runner {
     User(u32, u32),
 }
 
+/// What a bundle is made for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shape {
+    /// Who runs it.
+    pub runner: Runner,
+    /// It is also the path of a zone.
+    pub zonepath: bool,
+}
+
+impl Shape {
+    /// The folder of the root file system.
+    pub(crate) fn root(self) -> &'static str {
+        if self.zonepath { ZONE_ROOT } else { ROOTFS }
+    }
+}
+
 /// Makes the document; users and groups that the image names are looked up in its tree.
-pub(crate) fn config(image: &Image, tree: &Tree, runner: Runner, ctx: &Ctx<'_>) -> Result<Vec<u8>> {
+pub(crate) fn config(image: &Image, tree: &Tree, shape: Shape, ctx: &Ctx<'_>) -> Result<Vec<u8>> {
     let platform = image.platform.clone().unwrap_or_default();
     let mut spec = serde_json::to_value(Spec::default()).expect("the default has a JSON form");
     spec["ociVersion"] = VERSION.into();
-    spec["root"] = json!({"path": ROOTFS, "readonly": false});
+    spec["root"] = json!({"path": shape.root(), "readonly": false});
     spec["process"] = process::process(image, tree, ctx)?;
     spec["annotations"] = annotations(image, &platform);
     let members = spec.as_object_mut().expect("a spec is an object");
@@ -67,7 +85,7 @@ pub(crate) fn config(image: &Image, tree: &Tree, runner: Runner, ctx: &Ctx<'_>) 
         spec["process"]["capabilities"] = Value::Object(capabilities.into_iter().collect());
         // Whatever the device node: none, but for those that every runtime allows.
         spec["linux"]["resources"] = json!({"devices": [{"allow": false, "access": "rwm"}]});
-        if let Runner::User(uid, gid) = runner {
+        if let Runner::User(uid, gid) = shape.runner {
             for_user(&mut spec, uid, gid);
         }
     } else {
@@ -86,7 +104,7 @@ pub fn plain(runner: Runner) -> Value {
     let cancel = Cancel::default();
     let ctx = Ctx::new(Options::new(PathBuf::new()), &NoProgress, &cancel);
     let linux = Image::default();
-    let bytes = config(&linux, &Tree::new(Metadata::default()), runner, &ctx);
+    let bytes = config(&linux, &Tree::new(Metadata::default()), Shape { runner, zonepath: false }, &ctx);
     let bytes = bytes.expect("an image without a user needs no file that names users");
     serde_json::from_slice(&bytes).expect("it was made of a value")
 }
@@ -186,7 +204,8 @@ mod tests {
     fn made(image: &Image, runner: Runner) -> Value {
         let cancel = Cancel::default();
         let ctx = Ctx::new(Options::new(std::env::temp_dir()), &NoProgress, &cancel);
-        let bytes = config(image, &Tree::new(Metadata::default()), runner, &ctx).unwrap();
+        let bytes =
+            config(image, &Tree::new(Metadata::default()), Shape { runner, zonepath: false }, &ctx).unwrap();
         // What others read of it is what the specification has.
         let _: Spec = serde_json::from_slice(&bytes).unwrap();
         serde_json::from_slice(&bytes).unwrap()

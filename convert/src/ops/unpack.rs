@@ -9,6 +9,7 @@ mod volumes;
 pub use volumes::VOLUMES;
 
 use super::{Converted, Selection, one_pipe, placement, read};
+use crate::bundle::{Runner, Shape};
 use crate::lineage::{Layers, Lineage, Loaded};
 use crate::names::{DatasetName, ImageName};
 use crate::sink::dataset::{Child, Family};
@@ -39,6 +40,8 @@ pub struct UnpackOptions {
     pub via_files: bool,
     /// Beside the root file system, the runtime's config.
     pub bundle: bool,
+    /// The bundle is the path of a zone, which has its root file system in another folder.
+    pub zonepath: bool,
     /// Fail rather than lose anything.
     pub strict: bool,
 }
@@ -85,10 +88,11 @@ pub fn unpack(src: &ImageName, dst: &ImageName, options: &UnpackOptions, ctx: &C
         }
         ImageName::Dir { path } if options.bundle => {
             let runner = match options.owners {
-                OwnerMap::All(uid, gid) => crate::bundle::Runner::User(uid, gid),
-                _ => crate::bundle::Runner::Root,
+                OwnerMap::All(uid, gid) => Runner::User(uid, gid),
+                _ => Runner::Root,
             };
-            sink::dir::write_bundle(lineage, path, runner, &write, ctx).map_err(into)?
+            let shape = Shape { runner, zonepath: options.zonepath };
+            sink::dir::write_bundle(lineage, path, shape, &write, ctx).map_err(into)?
         }
         _ => sink::write(&loaded, dst, &write, ctx)?,
     };

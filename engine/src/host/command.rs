@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::process::ExitStatus;
 use std::sync::Arc;
 
 /// A program and its arguments.
@@ -59,6 +60,14 @@ pub enum CommandError {
         /// How much is taken.
         limit: u64,
     },
+    /// It did not end in time, and was killed.
+    #[error("`{line}` did not end within {seconds} s")]
+    TooLong {
+        /// What was run.
+        line: CommandLine,
+        /// How long was waited.
+        seconds: u64,
+    },
     /// It printed what is not understood.
     #[error("`{line}` printed a line that is not understood: {text:?}")]
     Output {
@@ -72,6 +81,13 @@ pub enum CommandError {
 impl CommandError {
     pub(super) fn start(line: &CommandLine, source: io::Error) -> Self {
         Self::Start { line: line.clone(), source: Arc::new(source) }
+    }
+
+    /// Of what it said on standard error, the lines in a row.
+    pub(super) fn failed(line: &CommandLine, status: ExitStatus, said: &[u8]) -> Self {
+        let said = String::from_utf8_lossy(said);
+        let lines: Vec<&str> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+        Self::Failed { line: line.clone(), status: status.to_string(), stderr: lines.join("; ") }
     }
 
     /// Whether there is no such program.

@@ -5,6 +5,7 @@
 //! remembers what it was asked, for tests. [`Zfs`] knows the arguments of `zfs`.
 
 mod command;
+mod limited;
 mod process;
 mod property;
 mod recorded;

@@ -6,26 +6,37 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
-use super::{CommandError, CommandLine, Input, MAX_OUTPUT, MAX_STDERR, Programs};
+use super::{CommandError, CommandLine, Input, MAX_OUTPUT, MAX_STDERR, Programs, limited};
 use crate::fs::Stoppable;
 
 /// Starts processes.
 #[derive(Debug, Clone, Default)]
 pub struct HostPrograms {
     stop: Arc<AtomicBool>,
+    limit: Option<Duration>,
 }
 
 impl HostPrograms {
     /// Once `stop` is set, no output is read any more from programs that [`Programs::read`] has started: they may be
     /// silent for as long as they like. Programs still run, as what cleans up must.
     pub fn new(stop: Arc<AtomicBool>) -> Self {
-        Self { stop }
+        Self { stop, limit: None }
+    }
+
+    /// What [`Programs::run`] starts has no variables but `LC_ALL=C` and starts no thread here, and is killed when it takes
+    /// longer than this.
+    pub fn within(limit: Duration) -> Self {
+        Self { limit: Some(limit), ..Self::default() }
     }
 }
 
 impl Programs for HostPrograms {
     fn run(&self, line: &CommandLine) -> Result<Vec<u8>, CommandError> {
+        if let Some(limit) = self.limit {
+            return limited::run(line, limit);
+        }
         Running::start(line, Stdio::null(), Stdio::piped())?.printed()
     }
 
@@ -94,14 +105,8 @@ impl Running {
         }
         let status = self.child.wait().map_err(|e| CommandError::start(&self.line, e))?;
         let said = self.stderr.take().and_then(|thread| thread.join().ok()).unwrap_or_default();
-        let ended = if status.success() {
-            Ok(())
-        } else {
-            let said = String::from_utf8_lossy(&said);
-            let lines: Vec<&str> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-            let stderr = lines.join("; ");
-            Err(CommandError::Failed { line: self.line.clone(), status: status.to_string(), stderr })
-        };
+        let ended =
+            if status.success() { Ok(()) } else { Err(CommandError::failed(&self.line, status, &said)) };
         self.ended.insert(ended).clone()
     }
 }

@@ -17,6 +17,8 @@ pub(crate) enum Error {
     TooLarge { path: PathBuf, limit: u64 },
     #[error("{}: not a regular file", path.display())]
     NotAFile { path: PathBuf },
+    #[error("{}: not a named pipe", path.display())]
+    NotAPipe { path: PathBuf },
     #[error("{}: {source}", path.display())]
     Parse { path: PathBuf, source: serde_json::Error },
     #[error("{}: {field}: {problem}", path.display())]
@@ -31,6 +33,8 @@ pub(crate) enum Error {
     Ask { path: PathBuf, source: io::Error },
     #[error("can't write {}: {source}", path.display())]
     Write { path: PathBuf, source: io::Error },
+    #[error("the one run that there was to be has ended: {}", path.display())]
+    Ended { path: PathBuf },
     #[error(transparent)]
     ConfigMap(#[from] configmap::Error),
 }

@@ -45,12 +45,12 @@ pub(crate) struct Options {
 
 /// Runs everything to its end; the exit status.
 pub(crate) fn run(config: Config, signals: OwnedFd, options: Options) -> Result<u8> {
-    let files = configmap::render(&config.config_maps)?;
-    configmap::write(&files)?;
     let run_dir = match &config.run_dir {
-        Some(path) => RunDir::open(path)?,
+        Some(path) => RunDir::open(path, config.once)?,
         None => None,
     };
+    let files = configmap::render(&config.config_maps)?;
+    configmap::write(&files)?;
     let failed = |source| Error::System { what: "wait for events", source };
     let poll = Poll::new().map_err(failed)?;
     let raw = signals.as_raw_fd();
@@ -68,12 +68,13 @@ pub(crate) fn run(config: Config, signals: OwnedFd, options: Options) -> Result<
         notify: BTreeMap::new(),
         run_dir,
         told_ready: false,
+        why: None,
         unreaped: false,
         options,
     };
     let end = init.until_end()?;
     init.say(|| format!("finished: {end}"));
-    if let Some(Err(error)) = init.run_dir.as_ref().map(|dir| dir.write_exit(end)) {
+    if let Some(Err(error)) = init.run_dir.as_ref().map(|dir| dir.write_exit(end, init.why.as_deref())) {
         messages::say(&error.to_string());
     }
     drop(init);
@@ -92,6 +93,8 @@ struct Init {
     notify: BTreeMap<usize, Notify>,
     run_dir: Option<RunDir>,
     told_ready: bool,
+    /// Why the main unit, or what it needs, could not be run.
+    why: Option<String>,
     /// Children may be left that have ended.
     unreaped: bool,
     options: Options,
@@ -183,6 +186,10 @@ impl Init {
                 match self.options.document {
                     Some(_) => messages::say(&format!("{}: {}", unit.name, error.message)),
                     None => messages::say(&error.message),
+                }
+                let is_main = Some(number) == self.supervisor.main();
+                if is_main || self.supervisor.unit(number).essential {
+                    self.why = Some(error.message);
                 }
                 self.supervisor.ended(number, End::NotRun(error.code), now);
             }
@@ -321,7 +328,9 @@ impl Init {
             let end = waited.map_err(|e| failed(e.into()))?.and_then(|(_, status)| End::of(status));
             match (unit, end) {
                 (Some(unit), Some(end)) if self.supervisor.unit(unit).essential && !end.is_success() => {
-                    messages::say(&format!("{}: has failed: {end}", self.supervisor.unit(unit).name));
+                    let why = format!("{}: has failed: {end}", self.supervisor.unit(unit).name);
+                    messages::say(&why);
+                    self.why = Some(why);
                     self.supervisor.ended(unit, end, Instant::now());
                 }
                 (Some(unit), Some(end)) => {

@@ -69,6 +69,15 @@ fn run() -> error::Result<u8> {
         Args::Help => return print(args::USAGE),
         Args::Version => return print(concat!("podinit ", env!("CARGO_PKG_VERSION"), "\n")),
     };
+    let is_told = matches!(run.what, What::Document(_)) && setup::is_process_1();
+    supervise(run).inspect_err(|error| {
+        if is_told {
+            run_dir::tell_failure(run_dir::DEFAULT.as_ref(), FAILED, &error.to_string());
+        }
+    })
+}
+
+fn supervise(run: args::Run) -> error::Result<u8> {
     // First of all: from here on no signal is lost, and none ends us.
     let (signals, mask) =
         sys::hold_signals().map_err(|source| Error::System { what: "hold back signals", source })?;

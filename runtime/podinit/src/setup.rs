@@ -1,9 +1,12 @@
 //! What podinit is itself, before there is anything to supervise.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
 
-use rustix::fs::{CWD, Mode, OFlags};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags};
+use rustix::io::Errno;
 use rustix::process;
+use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
 
 use crate::config::Config;
 use crate::error::{Error, Result};
@@ -17,18 +20,20 @@ pub(crate) fn is_process_1() -> bool {
 /// Standard streams, adoption of orphans, host name.
 pub(crate) fn process(config: &Config, subreaper: bool) -> Result<()> {
     if let Some(console) = &config.console {
-        let failed = |source: rustix::io::Errno| Error::Read { path: console.clone(), source: source.into() };
         // Not as our terminal: the main program is to have it.
-        let flags = OFlags::RDWR | OFlags::NOCTTY;
-        let fd = rustix::fs::openat(CWD, console, flags, Mode::empty()).map_err(failed)?;
-        rustix::stdio::dup2_stdin(fd.as_fd()).map_err(failed)?;
-        rustix::stdio::dup2_stdout(fd.as_fd()).map_err(failed)?;
-        rustix::stdio::dup2_stderr(fd.as_fd()).map_err(failed)?;
+        let fd = open(console, OFlags::RDWR | OFlags::NOCTTY)?;
+        for become_it in [dup2_stdin, dup2_stdout, dup2_stderr] {
+            become_it(fd.as_fd()).map_err(|e| unreadable(console, e))?;
+        }
+    }
+    if let Some(folder) = &config.stdio {
+        pipes(folder)?;
     }
     for warning in &config.warnings {
         messages::say(warning);
     }
-    adopt(subreaper)?;
+    // What a document describes is watched by whoever has made the container, who knows where this runs.
+    adopt(subreaper, config.run_dir.is_none())?;
     if let Some(name) = &config.hostname
         && rustix::system::uname().nodename().to_bytes() != name.as_bytes()
     {
@@ -38,19 +43,57 @@ pub(crate) fn process(config: &Config, subreaper: bool) -> Result<()> {
     Ok(())
 }
 
+fn unreadable(path: &Path, e: Errno) -> Error {
+    Error::Read { path: path.to_owned(), source: e.into() }
+}
+
+fn open(path: &Path, flags: OFlags) -> Result<OwnedFd> {
+    rustix::fs::openat(CWD, path, flags | OFlags::CLOEXEC, Mode::empty()).map_err(|e| unreadable(path, e))
+}
+
+/// Takes the three pipes of a folder for standard streams, and their names away: whoever has made them sees by that that
+/// they are open. An init that is started anew by its brand does not find them, and ends.
+fn pipes(folder: &Path) -> Result<()> {
+    type Become = fn(BorrowedFd<'_>) -> rustix::io::Result<()>;
+    let streams: [(&str, OFlags, Become); 3] = [
+        ("stdin", OFlags::RDONLY, |fd| dup2_stdin(fd)),
+        ("stdout", OFlags::WRONLY, |fd| dup2_stdout(fd)),
+        ("stderr", OFlags::WRONLY, |fd| dup2_stderr(fd)),
+    ];
+    let mut open_ones = Vec::new();
+    for (name, flags, become_it) in streams {
+        let path = folder.join(name);
+        // Not held up where nobody has the other end: that is an error of opening for writing, and for reading the end of
+        // the input.
+        let fd = open(&path, flags | OFlags::NONBLOCK | OFlags::NOFOLLOW)?;
+        let status = rustix::fs::fstat(&fd).map_err(|e| unreadable(&path, e))?;
+        if FileType::from_raw_mode(status.st_mode) != FileType::Fifo {
+            return Err(Error::NotAPipe { path });
+        }
+        rustix::io::ioctl_fionbio(&fd, false).map_err(|e| unreadable(&path, e))?;
+        open_ones.push((path, fd, become_it));
+    }
+    for (path, fd, become_it) in open_ones {
+        become_it(fd.as_fd()).map_err(|e| unreadable(&path, e))?;
+        rustix::fs::unlinkat(CWD, &path, AtFlags::empty())
+            .map_err(|e| Error::Write { path, source: e.into() })?;
+    }
+    Ok(())
+}
+
 #[cfg(target_os = "linux")]
-fn adopt(subreaper: bool) -> Result<()> {
+fn adopt(subreaper: bool, tell: bool) -> Result<()> {
     if subreaper {
         process::set_child_subreaper(Some(process::getpid()))
             .map_err(|source| Error::System { what: "become a subreaper", source: source.into() })?;
-    } else if !is_process_1() {
+    } else if tell && !is_process_1() {
         messages::say("this is not process 1: orphans are not adopted without -s");
     }
     Ok(())
 }
 
 #[cfg(not(target_os = "linux"))]
-fn adopt(subreaper: bool) -> Result<()> {
+fn adopt(subreaper: bool, _tell: bool) -> Result<()> {
     if subreaper {
         return Err(Error::Usage { problem: "-s: this system has no subreapers".to_owned() });
     }

@@ -3,6 +3,7 @@
 #[cfg(target_os = "linux")]
 pub mod linux;
 pub mod record;
+pub mod zones;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -24,6 +25,11 @@ use crate::{Error, HookKind, Id, Result, Signal};
 pub trait Backend {
     /// Its name, in records and messages.
     fn name(&self) -> &'static str;
+
+    /// Adds to what is known of the host what this backend's plans depend on for a bundle. Changes nothing.
+    fn look(&self, _bundle: &Bundle, host: Host) -> Result<Host> {
+        Ok(host)
+    }
 
     /// From a config to what will be done. A pure function: all that it knows of the host is in the request. Refuses
     /// what it cannot honour.
@@ -95,6 +101,8 @@ pub struct Request<'a> {
     pub bundle: &'a Bundle,
     /// How.
     pub options: &'a CreateOptions,
+    /// The state directory, where the container's own directory will be.
+    pub root: &'a Path,
     /// On what.
     pub host: &'a Host,
 }
@@ -116,6 +124,8 @@ pub struct Host {
     pub other_root: Option<PathBuf>,
     /// The instruction set, as Rust has it.
     pub arch: &'static str,
+    /// What only plans of zones depend on.
+    pub zones: Option<zones::Facts>,
 }
 
 impl Host {
@@ -204,18 +214,30 @@ pub fn shield(args: &[OsString]) -> Result<()> {
     }
 }
 
-/// The backend of this operating system.
-pub fn of_this_host() -> Result<Box<dyn Backend>> {
-    #[cfg(target_os = "linux")]
-    return Ok(Box::new(linux::Linux));
-    #[cfg(not(target_os = "linux"))]
-    Err(Error::NoBackend { os: std::env::consts::OS, missing: MISSING })
+/// Which backend makes new containers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// This kernel's, by libcontainer.
+    Linux,
+    /// Zones of illumos.
+    Zones,
 }
 
-/// What would have to be there.
-#[cfg(not(target_os = "linux"))]
-const MISSING: &str =
-    "the zones backend (zonecfg, zoneadm and a monitor for each container) is not part of this build";
+/// The backends of this build. The first makes containers, each keeps those that it has made.
+pub fn all(first: Option<Kind>, zones: zones::ZoneOptions) -> Result<Vec<Box<dyn Backend>>> {
+    let zones = Box::new(zones::Zones::new(zones));
+    #[cfg(target_os = "linux")]
+    return Ok(match first {
+        Some(Kind::Zones) => vec![zones, Box::new(linux::Linux)],
+        Some(Kind::Linux) | None => vec![Box::new(linux::Linux), zones],
+    });
+    #[cfg(not(target_os = "linux"))]
+    match first {
+        Some(Kind::Zones) => Ok(vec![zones]),
+        None if cfg!(target_os = "illumos") => Ok(vec![zones]),
+        _ => Err(Error::NoBackend { os: std::env::consts::OS }),
+    }
+}
 
 /// What a container does, of what was meant and what is.
 pub(crate) fn status(phase: Phase, observed: Observed) -> crate::state::Status {

@@ -130,7 +130,7 @@ mod tests {
         fn new() -> Self {
             let dir = tempfile::tempdir().unwrap();
             let told = Recording::default();
-            let runtime = Runtime::new(dir.path().join("root"), Box::new(told.clone()), |_| {});
+            let runtime = Runtime::new(dir.path().join("root"), vec![Box::new(told.clone())], |_| {});
             let place = Self { dir, told, runtime };
             std::fs::create_dir_all(place.bundle().join("rootfs")).unwrap();
             place.config(json!({}));

@@ -17,7 +17,7 @@ use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 
 use crate::{Error, Result};
 use relay::{Relay, serve};
-use signals::Signals;
+pub(crate) use signals::Signals;
 
 /// Waits for a terminal's other end, if there is to be one, and then for a process.
 pub struct Foreground {
@@ -74,7 +74,7 @@ impl Foreground {
 }
 
 /// The file that comes with a message on a console socket.
-fn receive(stream: &UnixStream) -> io::Result<OwnedFd> {
+pub(crate) fn receive(stream: &UnixStream) -> io::Result<OwnedFd> {
     let mut name = [0; 4096];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut control = RecvAncillaryBuffer::new(&mut space);

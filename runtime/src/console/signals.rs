@@ -23,13 +23,13 @@ const FORWARDED: [(i32, Signal); 9] = [
 ];
 
 /// Kept from now on instead of being obeyed.
-pub(super) struct Signals {
+pub(crate) struct Signals {
     pipe: UnixStream,
     flags: Vec<(Signal, Arc<AtomicBool>)>,
 }
 
 impl Signals {
-    pub(super) fn watch() -> io::Result<Self> {
+    pub(crate) fn watch() -> io::Result<Self> {
         let (pipe, write) = UnixStream::pair()?;
         pipe.set_nonblocking(true)?;
         write.set_nonblocking(true)?;
@@ -45,12 +45,12 @@ impl Signals {
     }
 
     /// Those that came since the last time.
-    pub(super) fn came(&self) -> impl Iterator<Item = Signal> + '_ {
+    pub(crate) fn came(&self) -> impl Iterator<Item = Signal> + '_ {
         self.flags.iter().filter(|(_, flag)| flag.swap(false, Ordering::SeqCst)).map(|(named, _)| *named)
     }
 
     /// Before one looks what came: what comes later wakes again.
-    pub(super) fn drain(&self) {
+    pub(crate) fn drain(&self) {
         let mut buffer = [0; 64];
         while matches!((&self.pipe).read(&mut buffer), Ok(n) if n > 0) {}
     }

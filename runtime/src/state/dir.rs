@@ -28,7 +28,9 @@ pub fn default_root() -> PathBuf {
     let own = std::env::var_os("XDG_RUNTIME_DIR").filter(|dir| !dir.is_empty());
     match own {
         Some(dir) if !rustix::process::geteuid().is_root() => PathBuf::from(dir).join("runz"),
-        _ => PathBuf::from("/run/runz"),
+        _ if cfg!(target_os = "linux") => PathBuf::from("/run/runz"),
+        // A zone's configuration is there after a reboot, so what undoes it must be, too.
+        _ => PathBuf::from("/var/lib/runz"),
     }
 }
 

@@ -27,13 +27,13 @@ pub struct Options {
 }
 
 /// Where podinit finds what it is told, and leaves what it tells.
-const CONTROL: [(&str, &str); 2] = [("ro", "/.aurora"), ("rw", "/.aurora-run")];
+pub(crate) const CONTROL: [(&str, &str); 2] = [("ro", "/.aurora"), ("rw", "/.aurora-run")];
 /// Process 1. It is looked for from the global zone before the zone boots: not through links.
 const INIT: &str = "/.aurora/podinit";
 /// Our own annotations begin so.
 const ANNOTATION: &str = "dev.aurora.zone.";
 /// The brand of zones that run Linux programs.
-const LX: &str = "lx";
+pub(crate) const LX: &str = "lx";
 
 impl Zone {
     /// Maps a configuration. Whatever can't be applied is a refusal; what need not be is a note.
@@ -154,7 +154,7 @@ fn hostname(zone: &mut Zone, spec: &Spec, dialect: Dialect, is_lx: bool) -> Resu
     if is_lx && dialect == Dialect::SmartOs {
         zone.attrs.push(("hostname", Word::new("hostname", name)?));
     } else {
-        zone.note("hostname", "podinit sets it");
+        zone.note_done("hostname", "podinit sets it");
     }
     Ok(())
 }
@@ -162,10 +162,10 @@ fn hostname(zone: &mut Zone, spec: &Spec, dialect: Dialect, is_lx: bool) -> Resu
 /// Members beside those that have a file of their own here.
 fn members(zone: &mut Zone, spec: &Spec) -> Result<()> {
     if spec.root().as_ref().and_then(oci_spec::runtime::Root::readonly).unwrap_or(false) {
-        zone.note("root.readonly", "the dataset is read-only");
+        zone.note_done("root.readonly", "the dataset is read-only");
     }
     if spec.hooks().is_some() {
-        zone.note("hooks", "the runtime runs them, and podinit those that run within");
+        zone.note_done("hooks", "the runtime runs them, and podinit those that run within");
     }
     let unsupported = [
         ("windows", spec.windows().is_some()),

@@ -26,6 +26,31 @@ impl Dialect {
         }
     }
 
+    /// The brand of zones that are not told one: what runs programs of this system with what the image has.
+    pub fn brand(self, is_linux: bool) -> &'static str {
+        match self {
+            // Where there is none for them, its name is what the refusal says.
+            _ if is_linux => "lx",
+            // The others of it have boot environments for roots.
+            Self::Gate => "aurora",
+            Self::OmniOs => "illumos",
+            Self::SmartOs => "joyent-minimal",
+        }
+    }
+
+    /// The one of a host, by what uname(1) and `/etc/release` say; none for another system.
+    pub fn of_host(sysname: &str, version: &str, release: &str) -> Option<Self> {
+        if sysname != "SunOS" {
+            return None;
+        }
+        let first = release.lines().next().unwrap_or_default();
+        Some(match () {
+            () if version.starts_with("joyent") || first.contains("SmartOS") => Self::SmartOs,
+            () if version.starts_with("omnios") || first.contains("OmniOS") => Self::OmniOs,
+            () => Self::Gate,
+        })
+    }
+
     /// Brands that a container's zone can have there. (Not those of machines, which boot no program.)
     fn brands(self) -> &'static [&'static str] {
         match self {
@@ -51,5 +76,28 @@ impl Dialect {
     /// Whether what is process 1 is told by attributes of the zone instead of boot arguments.
     pub(crate) fn has_init_attributes(self) -> bool {
         self == Self::SmartOs
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_say_what_they_are() {
+        let cases = [
+            ("SunOS", "joyent_20240111T000000Z", "", Some(Dialect::SmartOs)),
+            ("SunOS", "illumos-x", "      SmartOS 20240111T000000Z x86_64\n", Some(Dialect::SmartOs)),
+            ("SunOS", "omnios-r151046-5b8ef3e1a4", "  OmniOS v11 r151046\n", Some(Dialect::OmniOs)),
+            ("SunOS", "illumos-73ad0ac1e7", "  OpenIndiana Hipster 2024.04\nOmniOS\n", Some(Dialect::Gate)),
+            ("Linux", "joyent", "OmniOS", None),
+        ];
+        for (sysname, version, release, want) in cases {
+            assert_eq!(Dialect::of_host(sysname, version, release), want, "{version}");
+        }
+        // Each has the brand that it would take.
+        for dialect in Dialect::ALL {
+            dialect.check_brand("brand", dialect.brand(false)).unwrap();
+        }
     }
 }

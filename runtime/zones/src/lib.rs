@@ -25,5 +25,6 @@ mod zone;
 pub use bundle::Options;
 pub use dialect::Dialect;
 pub use error::{Refusal, Result};
-pub use plan::{Action, Dataset, Plan, Step};
+pub use plan::{Action, Control, Dataset, Plan, Readonly, Step, StepKind};
+pub use podinit::exec_document;
 pub use zone::{Fs, Net, Note, Zone, zone_name};

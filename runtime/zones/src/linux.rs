@@ -11,6 +11,8 @@ enum Rule {
     Elsewhere,
     /// Engines send it for every container. A zone is no worse without.
     Note(&'static str),
+    /// The same, and it is so in a zone anyway.
+    Anyway(&'static str),
     /// Refused unless it is empty.
     Refuse,
 }
@@ -22,9 +24,9 @@ const RULES: [(&str, Rule); 11] = [
     ("namespaces", Rule::Elsewhere),
     ("cgroupsPath", Rule::Note("a zone has caps instead")),
     ("seccomp", Rule::Note("a zone has privileges instead")),
-    ("maskedPaths", Rule::Note("the brand shows no such files")),
-    ("readonlyPaths", Rule::Note("the brand shows no such files")),
-    ("rootfsPropagation", Rule::Note("nothing mounted on one side appears on the other")),
+    ("maskedPaths", Rule::Anyway("the brand shows no such files")),
+    ("readonlyPaths", Rule::Anyway("the brand shows no such files")),
+    ("rootfsPropagation", Rule::Anyway("nothing mounted on one side appears on the other")),
     ("devices", Rule::Refuse),
     ("sysctl", Rule::Refuse),
     ("uidMappings", Rule::Refuse),
@@ -45,6 +47,7 @@ pub(crate) fn apply(zone: &mut Zone, spec: &Spec) -> Result<()> {
         match RULES.iter().find(|(known, _)| known == name).map(|(_, rule)| rule) {
             Some(Rule::Elsewhere) => {}
             Some(Rule::Note(why)) => zone.note(format!("linux.{name}"), why),
+            Some(Rule::Anyway(why)) => zone.note_done(format!("linux.{name}"), why),
             Some(Rule::Refuse) if name == "sysctl" && is_default_sysctl(value) => {
                 zone.note("linux.sysctl", "a zone's processes may ping");
             }

@@ -15,6 +15,10 @@ const BRANDS_OWN: [&str; 3] = ["/dev", "/proc", "/sys"];
 /// The control directories.
 const OURS: [&str; 2] = ["/.aurora", "/.aurora-run"];
 
+/// What a tmpfs is made of has no name that means anything, but zoneadm looks whether it is there, as it does with everything
+/// that is mounted; `swap`, which is usual, would be looked for wherever zoneadm was started.
+const NOTHING: &str = "/dev/null";
+
 /// Options that say how a zone is anyway: nothing that is mounted in it or outside of it appears on the other
 /// side; times of access are the dataset's.
 const ANYWAY: [&str; 9] =
@@ -59,7 +63,7 @@ fn one(zone: &mut Zone, mount: &Mount, options: &Options) -> Result<Option<Fs>> 
     let kind = mount.typ().as_deref().unwrap_or("bind");
     let is_brands = |own: &str| destination == own || is_below(destination, own);
     if BY_BRAND.contains(&kind) || (kind == "tmpfs" && BRANDS_OWN.iter().any(|own| is_brands(own))) {
-        zone.note(format!("mounts: {destination}"), "the brand mounts it");
+        zone.note_done(format!("mounts: {destination}"), "the brand mounts it");
         return Ok(None);
     }
     if BRANDS_OWN.iter().any(|own| is_brands(own)) {
@@ -119,7 +123,7 @@ fn tmpfs(dir: Word, given: &[&str]) -> Result<Fs> {
             None => words.extend(common(option)?),
         }
     }
-    Ok(Fs { dir, special: Word::fixed("swap"), kind: "tmpfs", options: words })
+    Ok(Fs { dir, special: Word::fixed(NOTHING), kind: "tmpfs", options: words })
 }
 
 /// Options of any file system; none for those that say how it is anyway.

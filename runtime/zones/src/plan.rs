@@ -4,8 +4,12 @@
 //! is done, and the journal is played backwards; so each undoing has to do for a step that was never begun,
 //! too, and the caller takes no harm from what it says in that case.
 
+use std::fmt;
 use std::fmt::Write as _;
 
+use serde::{Deserialize, Serialize};
+
+use crate::bundle::CONTROL;
 use crate::{Dialect, Zone};
 
 /// Programs by their full paths, so that nobody's PATH decides.
@@ -13,9 +17,10 @@ const ZONECFG: &str = "/usr/sbin/zonecfg";
 const ZONEADM: &str = "/usr/sbin/zoneadm";
 const DLADM: &str = "/usr/sbin/dladm";
 const ZFS: &str = "/usr/sbin/zfs";
+const CHMOD: &str = "/usr/bin/chmod";
 
 /// One thing to do.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Action {
     /// A program, with `LC_ALL=C` and nothing on standard input. There is no shell.
     Run(Vec<String>),
@@ -25,24 +30,77 @@ pub enum Action {
     RemoveDir(String),
     /// A file, whole or not at all.
     WriteFile(String, String),
+    /// A program's file, copied, for all to execute.
+    CopyProgram(String, String),
+    /// A named pipe, for root alone.
+    MakePipe(String),
 }
 
 /// What is done, and what undoes it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Step {
-    /// A word for the journal.
-    pub name: &'static str,
+    /// Its name in the journal.
+    pub kind: StepKind,
+    /// What it makes or changes, by a name.
+    pub object: String,
     /// In this order.
     pub actions: Vec<Action>,
     /// In this order.
     pub undo: Vec<Action>,
 }
 
+/// What a step is about, which says how to find out whether there is anything to undo.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StepKind {
+    /// A dataset is cloned.
+    Dataset,
+    /// An adopted dataset becomes read-only.
+    Readonly,
+    /// A zone's path is for root alone and has the control directories' mount points, and stays so.
+    Zonepath,
+    /// The control directories.
+    Control,
+    /// A network interface.
+    Vnic,
+    /// The zone is configured.
+    Configure,
+    /// It is installed, by being attached.
+    Attach,
+    /// It is ready.
+    Ready,
+}
+
+impl StepKind {
+    /// Its word.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Dataset => "dataset",
+            Self::Readonly => "readonly",
+            Self::Zonepath => "zonepath",
+            Self::Control => "control",
+            Self::Vnic => "vnic",
+            Self::Configure => "configure",
+            Self::Attach => "attach",
+            Self::Ready => "ready",
+        }
+    }
+}
+
+impl fmt::Display for StepKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
 /// Where the zone's root comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Dataset {
     /// It is there, mounted at the zone's path, and stays when the zone goes.
-    Adopt,
+    Adopt {
+        /// It is read-only while the zone is there.
+        readonly: Option<Readonly>,
+    },
     /// A clone is made of a snapshot, and goes with the zone.
     Clone {
         /// The snapshot.
@@ -54,8 +112,26 @@ pub enum Dataset {
     },
 }
 
-/// The steps that make a zone, ready to boot.
+/// A dataset that becomes read-only.
 #[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Readonly {
+    /// Its name.
+    pub dataset: String,
+    /// What it has been told itself; else what it inherits is restored.
+    pub before: Option<String>,
+}
+
+/// Where the control directories are, and what is in them.
+#[derive(Debug, Clone, Copy)]
+pub struct Control<'a> {
+    /// The folder that has `ro` and `rw`.
+    pub dir: &'a str,
+    /// The file of podinit, for the zone's system.
+    pub podinit: &'a str,
+}
+
+/// The steps that make a zone, ready to boot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
     zone: String,
     steps: Vec<Step>,
@@ -67,59 +143,88 @@ fn run(words: &[&str]) -> Action {
 
 impl Plan {
     /// Everything from the dataset to the state `ready`, which is what the runtime specification calls
-    /// created: file systems are mounted, the network is there, and no process runs. `control` is the folder
-    /// of the control directories.
-    pub fn create(zone: &Zone, dataset: &Dataset, control: &str, dialect: Dialect) -> Self {
+    /// created: file systems are mounted, the network is there, and no process runs.
+    pub fn create(zone: &Zone, dataset: &Dataset, control: Control<'_>, dialect: Dialect) -> Self {
         let name = zone.name.as_str();
         let path = zone.zonepath.as_str();
         let mut steps = Vec::new();
-        if let Dataset::Clone { origin, name: clone, readonly } = dataset {
-            let mountpoint = format!("mountpoint={path}");
-            let mut words = vec![ZFS, "clone", "-o", &mountpoint, "-o", "devices=off"];
-            if *readonly {
-                words.extend(["-o", "readonly=on"]);
+        let mut step = |kind, object: &str, actions, undo| {
+            steps.push(Step { kind, object: object.to_owned(), actions, undo });
+        };
+        match dataset {
+            Dataset::Clone { origin, name: clone, readonly } => {
+                let mountpoint = format!("mountpoint={path}");
+                let mut words = vec![ZFS, "clone", "-o", &mountpoint, "-o", "devices=off"];
+                if *readonly {
+                    words.extend(["-o", "readonly=on"]);
+                }
+                words.extend([origin.as_str(), clone]);
+                step(StepKind::Dataset, clone, vec![run(&words)], vec![run(&[ZFS, "destroy", "-r", clone])]);
             }
-            words.extend([origin.as_str(), clone]);
-            steps.push(Step {
-                name: "dataset",
-                actions: vec![run(&words)],
-                undo: vec![run(&[ZFS, "destroy", "-r", clone])],
-            });
+            Dataset::Adopt { readonly } => {
+                // zoneadm refuses a path that others may look into. Mount points have to be there before the dataset can
+                // become read-only.
+                let mut actions = vec![run(&[CHMOD, "700", path])];
+                actions.extend(CONTROL.map(|(_, dir)| Action::MakeDir(format!("{path}/root{dir}"))));
+                step(StepKind::Zonepath, path, actions, Vec::new());
+                if let Some(Readonly { dataset, before }) = readonly {
+                    let undo = match before {
+                        Some(value) => run(&[ZFS, "set", &format!("readonly={value}"), dataset]),
+                        None => run(&[ZFS, "inherit", "readonly", dataset]),
+                    };
+                    let set = run(&[ZFS, "set", "readonly=on", dataset]);
+                    step(StepKind::Readonly, dataset, vec![set], vec![undo]);
+                }
+            }
         }
-        let script = format!("{control}/zonecfg");
-        steps.push(Step {
-            name: "control",
-            actions: vec![
-                Action::MakeDir(control.to_owned()),
-                Action::MakeDir(format!("{control}/ro")),
-                Action::MakeDir(format!("{control}/rw")),
-                Action::WriteFile(format!("{control}/ro/config.json"), format!("{:#}\n", zone.podinit)),
-            ],
-            undo: vec![Action::RemoveDir(control.to_owned())],
-        });
+        let Control { dir, podinit } = control;
+        let mut actions = vec![
+            Action::MakeDir(dir.to_owned()),
+            Action::MakeDir(format!("{dir}/ro")),
+            Action::MakeDir(format!("{dir}/rw")),
+            Action::CopyProgram(podinit.to_owned(), format!("{dir}/ro/podinit")),
+            Action::WriteFile(format!("{dir}/ro/config.json"), format!("{:#}\n", zone.podinit)),
+        ];
+        if !zone.has_terminal() {
+            let pipe = |name| Action::MakePipe(format!("{dir}/rw/{name}"));
+            actions.extend(["stdin", "stdout", "stderr"].map(pipe));
+        }
+        step(StepKind::Control, dir, actions, vec![Action::RemoveDir(dir.to_owned())]);
         if !dialect.makes_vnics() {
-            steps.extend(zone.nets.iter().map(vnic));
+            for net in &zone.nets {
+                let (actions, undo) = vnic(net);
+                step(StepKind::Vnic, net.physical.as_str(), actions, undo);
+            }
         }
-        steps.push(Step {
-            name: "configure",
-            actions: vec![
+        let script = format!("{dir}/zonecfg");
+        step(
+            StepKind::Configure,
+            name,
+            vec![
                 Action::WriteFile(script.clone(), zone.script(dialect)),
                 run(&[ZONECFG, "-z", name, "-f", &script]),
             ],
-            undo: vec![run(&[ZONECFG, "-z", name, "delete", "-F"])],
-        });
+            vec![run(&[ZONECFG, "-z", name, "delete", "-F"])],
+        );
         // Never `uninstall`, which destroys the dataset: one that is ours goes with its own step.
-        steps.push(Step {
-            name: "attach",
-            actions: vec![run(&[ZONEADM, "-z", name, "attach", "-F"])],
-            undo: vec![run(&[ZONEADM, "-z", name, "detach", "-F"])],
-        });
-        steps.push(Step {
-            name: "ready",
-            actions: vec![run(&[ZONEADM, "-z", name, "ready"])],
-            undo: vec![run(&[ZONEADM, "-z", name, "halt"])],
-        });
+        step(
+            StepKind::Attach,
+            name,
+            vec![run(&[ZONEADM, "-z", name, "attach", "-F"])],
+            vec![run(&[ZONEADM, "-z", name, "detach", "-F"])],
+        );
+        step(
+            StepKind::Ready,
+            name,
+            vec![run(&[ZONEADM, "-z", name, "ready"])],
+            vec![run(&[ZONEADM, "-z", name, "halt"])],
+        );
         Self { zone: zone.name.clone(), steps }
+    }
+
+    /// The zone's name.
+    pub fn zone(&self) -> &str {
+        &self.zone
     }
 
     /// The steps, in order.
@@ -143,16 +248,22 @@ impl Plan {
         run(&[ZONEADM, "-z", &self.zone, "halt"])
     }
 
-    /// What the zone's state is, for a program: `id:name:state:…` on a line.
-    pub fn state(&self) -> Action {
-        run(&[ZONEADM, "-z", &self.zone, "list", "-p"])
+    /// What zones there are, for a program: `id:name:state:…` on a line. Of all, so that a zone that is not there is no
+    /// failure, which would have to be told from others by what zoneadm says.
+    pub fn list() -> Action {
+        run(&[ZONEADM, "list", "-c", "-p"])
+    }
+
+    /// The names of all VNICs, one a line.
+    pub fn links() -> Action {
+        run(&[DLADM, "show-vnic", "-p", "-o", "link"])
     }
 
     /// The steps as one could type them into a shell, with what undoes them as comments.
     pub fn dry_run(&self) -> String {
         let mut text = String::new();
         for step in &self.steps {
-            let _ = writeln!(text, "# {}", step.name);
+            let _ = writeln!(text, "# {}", step.kind);
             for action in &step.actions {
                 let _ = writeln!(text, "{}", action.shell());
             }
@@ -164,7 +275,7 @@ impl Plan {
     }
 }
 
-fn vnic(net: &crate::Net) -> Step {
+fn vnic(net: &crate::Net) -> (Vec<Action>, Vec<Action>) {
     let name = net.physical.as_str();
     let mut words = vec![DLADM, "create-vnic", "-t"];
     if let Some(lower) = &net.lower {
@@ -179,7 +290,7 @@ fn vnic(net: &crate::Net) -> Step {
         let property = format!("protection={}", protection.as_str());
         actions.push(run(&[DLADM, "set-linkprop", "-t", "-p", &property, name]));
     }
-    Step { name: "vnic", actions, undo: vec![run(&[DLADM, "delete-vnic", "-t", name])] }
+    (actions, vec![run(&[DLADM, "delete-vnic", "-t", name])])
 }
 
 impl Action {
@@ -189,6 +300,8 @@ impl Action {
             Self::Run(words) => words.iter().map(|word| quote(word)).collect::<Vec<_>>().join(" "),
             Self::MakeDir(path) => format!("mkdir -m 700 {}", quote(path)),
             Self::RemoveDir(path) => format!("rm -rf {}", quote(path)),
+            Self::CopyProgram(from, to) => format!("install -m 755 {} {}", quote(from), quote(to)),
+            Self::MakePipe(path) => format!("mkfifo -m 600 {}", quote(path)),
             Self::WriteFile(path, text) => format!("cat >{} <<'END'\n{text}END", quote(path)),
         }
     }

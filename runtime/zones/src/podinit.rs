@@ -1,12 +1,15 @@
 //! What process 1 of the zone is told: `config.json` of its control directory (docs/podinit.md).
 
-use oci_spec::runtime::Spec;
+use oci_spec::runtime::{Process, Spec};
 use serde_json::{Map, Value, json};
 
 use crate::{Options, Refusal, Result, Zone};
 
-/// Where a zone's console is, the one thing that a program can write to before anyone listens.
+/// Where a zone's console is: the terminal of a program that is to have one.
 const CONSOLE: &str = "/dev/console";
+
+/// Where the pipes are that others read and write, within the zone.
+const PIPES: &str = "/.aurora-run";
 
 /// Members of `process` that engines send for every container, and that mean nothing in a zone.
 const LEFT_OUT: [(&str, &str); 2] = [
@@ -34,28 +37,19 @@ pub(crate) fn apply(zone: &mut Zone, spec: &Spec, options: &Options, is_lx: bool
     let Some(process) = spec.process() else {
         return Err(Refusal::Unsupported { field: "process: missing".to_owned() });
     };
-    let process = serde_json::to_value(process).expect("it was read from JSON");
-    let Value::Object(mut process) = process else { unreachable!("a structure is an object") };
-    for (name, why) in LEFT_OUT {
-        if process.remove(name).is_some_and(|value| says_something(&value)) {
-            zone.note(format!("process.{name}"), why);
-        }
-    }
-    for name in REFUSED {
-        if process.remove(name).is_some_and(|value| says_something(&value)) {
-            return Err(Refusal::Unsupported { field: format!("process.{name}") });
-        }
-    }
-    if !is_lx {
-        native(zone, &mut process)?;
-    }
-    zone.note("process", "podinit applies it");
+    let process = members(process, is_lx, &mut |field, why| zone.note(field, why))?;
+    zone.note_done("process", "podinit applies it");
     // Programs of Linux can't halt a zone. SmartOS is told by an attribute that init is not to be started again.
     let halt = !is_lx && !options.dialect.has_init_attributes();
+    let (streams, place) = match process.get("terminal") {
+        Some(Value::Bool(true)) => ("console", CONSOLE),
+        _ => ("stdio", PIPES),
+    };
     let mut config = json!({
         "ociVersion": spec.version(),
         "process": process,
-        "aurora": { "console": CONSOLE, "halt": halt },
+        // Brands start their init anew when it ends.
+        "aurora": { streams: place, "once": true, "halt": halt },
     });
     let by_podinit = !zone.attrs.iter().any(|(name, _)| *name == "hostname");
     if let Some(hostname) = spec.hostname().as_ref().filter(|_| by_podinit) {
@@ -75,13 +69,48 @@ pub(crate) fn apply(zone: &mut Zone, spec: &Spec, options: &Options, is_lx: bool
     Ok(())
 }
 
+/// What podinit is told of a process more: it runs it as it does the first one, and leaves what it tells in a folder
+/// `run_dir` of the zone.
+pub fn exec_document(process: &Process, is_lx: bool, run_dir: &str) -> Result<Value> {
+    let process = members(process, is_lx, &mut |_, _| ())?;
+    if process.get("terminal") == Some(&Value::Bool(true)) {
+        return Err(Refusal::Unsupported { field: "process.terminal of exec".to_owned() });
+    }
+    Ok(json!({ "process": process, "aurora": { "runDir": run_dir } }))
+}
+
+/// Of a process, what podinit can apply.
+fn members(
+    process: &Process,
+    is_lx: bool,
+    note: &mut dyn FnMut(String, &'static str),
+) -> Result<Map<String, Value>> {
+    let process = serde_json::to_value(process).expect("it was read from JSON");
+    let Value::Object(mut process) = process else { unreachable!("a structure is an object") };
+    for (name, why) in LEFT_OUT {
+        if process.remove(name).is_some_and(|value| says_something(&value)) {
+            note(format!("process.{name}"), why);
+        }
+    }
+    for name in REFUSED {
+        if process.remove(name).is_some_and(|value| says_something(&value)) {
+            return Err(Refusal::Unsupported { field: format!("process.{name}") });
+        }
+    }
+    if !is_lx {
+        native(&mut process, note)?;
+    }
+    Ok(process)
+}
+
 /// What only Linux can do.
-fn native(zone: &mut Zone, process: &mut Map<String, Value>) -> Result<()> {
+fn native(process: &mut Map<String, Value>, note: &mut dyn FnMut(String, &'static str)) -> Result<()> {
     if process.remove("capabilities").is_some_and(|value| says_something(&value)) {
-        zone.note("process.capabilities", "a zone has privileges instead");
+        note("process.capabilities".to_owned(), "a zone has privileges instead");
     }
     if process.remove("noNewPrivileges") == Some(Value::Bool(true)) {
-        zone.note("process.noNewPrivileges", "the zone's privileges bound what any program of it can gain");
+        let why = "the zone's privileges bound what any program of it can gain";
+        note("process.noNewPrivileges".to_owned(), why);
     }
     for limit in process.get("rlimits").and_then(Value::as_array).into_iter().flatten() {
         let name = limit["type"].as_str().unwrap_or_default();

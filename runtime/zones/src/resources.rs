@@ -21,7 +21,7 @@ pub(crate) fn apply(zone: &mut Zone, spec: &Spec) -> Result<()> {
             "memory" => memory(zone, value)?,
             "cpu" => cpu(zone, value)?,
             "pids" => pids(zone, value),
-            "devices" => zone.note(at, "a zone has no device but those of its brand"),
+            "devices" => zone.note_done(at, "a zone has no device but those of its brand"),
             _ if value.as_object().is_some_and(|v| v.values().all(Value::is_null)) => {}
             _ if value.as_array().is_some_and(Vec::is_empty) => {}
             _ => return Err(Refusal::Unsupported { field: at }),

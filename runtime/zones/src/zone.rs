@@ -66,6 +66,8 @@ pub struct Note {
     pub field: String,
     /// Why it is left out.
     pub why: &'static str,
+    /// Whether it is so all the same: something else than zonecfg does it, or every zone has it.
+    pub is_done: bool,
 }
 
 impl Zone {
@@ -79,13 +81,28 @@ impl Zone {
         &self.podinit
     }
 
+    /// Whether its program has a terminal, which is the zone's console. Else it has pipes in the control directory.
+    pub fn has_terminal(&self) -> bool {
+        self.podinit["process"]["terminal"] == Value::Bool(true)
+    }
+
+    /// Whether it runs Linux programs, podinit among them.
+    pub fn is_lx(&self) -> bool {
+        self.brand.as_str() == crate::bundle::LX
+    }
+
     /// What was left out.
     pub fn notes(&self) -> &[Note] {
         &self.notes
     }
 
     pub(crate) fn note(&mut self, field: impl Into<String>, why: &'static str) {
-        self.notes.push(Note { field: field.into(), why });
+        self.notes.push(Note { field: field.into(), why, is_done: false });
+    }
+
+    /// Of what something else than zonecfg does, or every zone has.
+    pub(crate) fn note_done(&mut self, field: impl Into<String>, by: &'static str) {
+        self.notes.push(Note { field: field.into(), why: by, is_done: true });
     }
 }
 

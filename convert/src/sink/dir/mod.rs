@@ -10,7 +10,7 @@ use std::path::Path;
 use aurora_engine::fs::{Root, StagedDir};
 
 use self::tree::write_tree;
-use crate::bundle::{self, Runner};
+use crate::bundle::{self, Shape};
 use crate::lineage::Lineage;
 use crate::sink::{Outcome, WriteOptions};
 use crate::{Ctx, Error, ErrorKind, Result};
@@ -32,17 +32,17 @@ pub fn write(lineage: &Lineage, path: &Path, options: &WriteOptions, ctx: &Ctx<'
 pub(crate) fn write_bundle(
     lineage: &Lineage,
     path: &Path,
-    runner: Runner,
+    shape: Shape,
     options: &WriteOptions,
     ctx: &Ctx<'_>,
 ) -> Result<Outcome> {
     let step = lineage.steps.last().expect("a lineage is never empty");
     let failed = |e| not_empty(path, e);
     ctx.progress.phase("writing bundle");
-    let config = bundle::config(&lineage.image, &step.tree, runner, ctx)?;
+    let config = bundle::config(&lineage.image, &step.tree, shape, ctx)?;
     let staged = StagedDir::create(path).map_err(failed)?;
-    staged.root().make_dir(bundle::ROOTFS.as_bytes()).map_err(failed)?;
-    let root = Root::open(&staged.path().join(bundle::ROOTFS)).map_err(failed)?;
+    staged.root().make_dir(shape.root().as_bytes()).map_err(failed)?;
+    let root = Root::open(&staged.path().join(shape.root())).map_err(failed)?;
     let written = write_tree(&step.tree, &root, ctx)?;
     let named = |e| Error::io(bundle::CONFIG, e);
     let file = staged.root().create_file(bundle::CONFIG.as_bytes()).map_err(named)?;

@@ -12,6 +12,7 @@ use super::process::{self, OciRlimit, OciUser};
 use super::unit::{MAIN, READY_TIMEOUT, Stop};
 use super::{Backoff, Config, Kind, Log, Program, Ready, Restart, Unit, UserOf, duration, order};
 use crate::configmap::ConfigMap;
+use crate::run_dir;
 use crate::signal::Signal;
 
 /// A field and what is wrong with it.
@@ -20,9 +21,6 @@ pub(super) type Problem = (String, String);
 pub(super) fn problem(at: &str, what: impl Into<String>) -> Problem {
     (at.to_owned(), what.into())
 }
-
-/// Where the host finds what podinit tells it.
-const RUN_DIR: &str = "/.aurora-run";
 
 /// More units than this are no pod.
 const MAX_UNITS: usize = 256;
@@ -78,6 +76,8 @@ struct Aurora {
     configmaps: Vec<ConfigMap>,
     run_dir: Option<PathBuf>,
     console: Option<PathBuf>,
+    stdio: Option<PathBuf>,
+    once: bool,
     halt: bool,
     /// The container's state, for hooks.
     state: Option<Map<String, Value>>,
@@ -200,9 +200,12 @@ pub(super) fn resolve(document: Document) -> Result<Config, Problem> {
     }
     hooks::come_first(&mut units, first..first + hooks_count);
     order::check(&units)?;
-    let run_dir = aurora.run_dir.unwrap_or_else(|| RUN_DIR.into());
+    let run_dir = aurora.run_dir.unwrap_or_else(|| run_dir::DEFAULT.into());
     if !run_dir.is_absolute() {
         return Err(problem("aurora.runDir", format!("not an absolute path: {}", run_dir.display())));
+    }
+    if aurora.console.is_some() && aurora.stdio.is_some() {
+        return Err(problem("aurora.stdio", "there is a console already"));
     }
     Ok(Config {
         hostname,
@@ -211,6 +214,8 @@ pub(super) fn resolve(document: Document) -> Result<Config, Problem> {
         config_maps: aurora.configmaps,
         run_dir: Some(run_dir),
         console: aurora.console,
+        stdio: aurora.stdio,
+        once: aurora.once,
         halt: aurora.halt,
         warnings,
     })

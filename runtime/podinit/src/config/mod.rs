@@ -38,6 +38,10 @@ pub(crate) struct Config {
     pub(crate) run_dir: Option<PathBuf>,
     /// What standard input, output and error are opened from, where process 1 is started without any.
     pub(crate) console: Option<PathBuf>,
+    /// The same of pipes: the folder that has them.
+    pub(crate) stdio: Option<PathBuf>,
+    /// Whether a podinit that finds how one before it has ended does not begin.
+    pub(crate) once: bool,
     /// Whether to halt the zone instead of ending.
     pub(crate) halt: bool,
     /// What was met on the way and is no reason to stop.
@@ -81,6 +85,8 @@ impl Config {
             config_maps: Vec::new(),
             run_dir: None,
             console: None,
+            stdio: None,
+            once: false,
             halt: false,
             warnings: Vec::new(),
         }

@@ -133,7 +133,7 @@ fn wrong_documents() {
         (json!({ "aurora": { "runDir": "run" } }), "aurora.runDir: not an absolute path: run"),
         (
             json!({ "aurora": { "extra": 1 } }),
-            "unknown field `extra`, expected one of `main`, `units`, `configmaps`, `runDir`, `console`, `halt`, `state`",
+            "unknown field `extra`, expected one of `main`, `units`, `configmaps`, `runDir`, `console`, `stdio`, `once`, `halt`, `state`",
         ),
         (unit("name", json!("")), "aurora.units: not a name of letters, digits, '_', '.' and '-': \"\""),
         (
@@ -150,6 +150,10 @@ fn wrong_documents() {
         (
             unit("ready", json!({ "file": "x" })),
             "aurora.units: db.ready: not one of notify and an absolute path as file",
+        ),
+        (
+            json!({ "aurora": { "console": "/dev/console", "stdio": "/x" } }),
+            "aurora.stdio: there is a console already",
         ),
         (unit("stop", json!({ "signal": "NOPE" })), "no such signal: \"NOPE\""),
         (unit("log", json!({ "file": "x" })), "aurora.units: db.log: not an absolute path: x"),

@@ -326,7 +326,7 @@ mod tests {
     fn planned(config: Value, options: &CreateOptions, host: &Host) -> Result<Plan> {
         let bundle = Bundle::new("/b".into(), config)?;
         let id = "c".parse().unwrap();
-        plan(&Request { id: &id, bundle: &bundle, options, host })
+        plan(&Request { id: &id, bundle: &bundle, options, root: Path::new("/run/runz"), host })
     }
 
     #[test]

@@ -1,0 +1,63 @@
+//! The journal played backwards. What is undone is looked for first: a step may never have been begun, and another command
+//! may have undone it before it was killed.
+
+use aurora_zones::{Step, StepKind};
+
+use super::commands::Commands;
+use super::list::State;
+use super::plan::{MONITOR, Ours};
+use super::{fail, monitor};
+use crate::backend::Handle;
+use crate::{Error, Result};
+
+/// Undoes all that a container's journal names, from the last to the first.
+pub(super) fn all(at: &Handle<'_>, ours: &Ours, host: &Commands) -> Result<()> {
+    for entry in at.record.undo.iter().rev() {
+        if entry == MONITOR {
+            monitor::end(at.dir)?;
+            continue;
+        }
+        let named = |step: &&Step| *entry == format!("{} {}", step.kind, step.object);
+        let Some(step) = ours.plan.steps().iter().find(named) else {
+            let problem = format!("nothing is known of what is to be undone: {entry:?}");
+            return Err(Error::State { path: at.dir.join("state.json"), problem });
+        };
+        one(step, ours.zone(), host)?;
+        fail::point(&format!("undone-{}", step.kind));
+    }
+    Ok(())
+}
+
+fn one(step: &Step, zone: &str, host: &Commands) -> Result<()> {
+    for action in &step.undo {
+        if !is_there(step, zone, host)? {
+            return Ok(());
+        }
+        if let Err(e) = host.perform(action)
+            && is_there(step, zone, host)?
+        {
+            return Err(e);
+        }
+    }
+    // What was said is not believed: whether it is so is looked at.
+    match step.kind {
+        StepKind::Ready => host.wait_down(zone),
+        StepKind::Attach | StepKind::Configure if is_there(step, zone, host)? => {
+            let found = host.state(zone)?.map_or("gone", State::name);
+            Err(Error::ZoneState { zone: zone.to_owned(), wanted: "undone", found })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether there is anything to undo.
+fn is_there(step: &Step, zone: &str, host: &Commands) -> Result<bool> {
+    Ok(match step.kind {
+        StepKind::Dataset | StepKind::Readonly => host.has_dataset(&step.object)?,
+        StepKind::Vnic => host.has_vnic(&step.object)?,
+        StepKind::Configure => host.state(zone)?.is_some(),
+        StepKind::Attach => host.state(zone)? == Some(State::Installed),
+        StepKind::Ready => host.state(zone)?.is_some_and(State::is_up),
+        StepKind::Zonepath | StepKind::Control => false,
+    })
+}
