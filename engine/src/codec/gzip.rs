@@ -19,6 +19,8 @@ pub(super) struct GzipReader {
     state: State,
     crc: Crc,
     size: u32,
+    /// Whether zeros may follow the last member.
+    may_be_padded: bool,
 }
 
 enum State {
@@ -37,7 +39,12 @@ impl GzipReader {
         let inflate = Decompress::new(false);
         // Further on there may be padding, or the end.
         let state = if input.offset() == 0 { State::Start } else { State::Between };
-        Self { input, inflate, state, crc: Crc::new(), size: 0 }
+        Self { input, inflate, state, crc: Crc::new(), size: 0, may_be_padded: true }
+    }
+
+    /// Of members from the middle of others, whose end is not the end of all.
+    pub(super) fn within(input: Input) -> Self {
+        Self { may_be_padded: false, ..Self::new(input) }
     }
 
     fn truncated(&self) -> io::Error {
@@ -138,7 +145,7 @@ impl GzipReader {
                 self.header()?;
                 return Ok(State::Body);
             }
-            Some(0) => {}
+            Some(0) if self.may_be_padded => {}
             Some(_) => return Err(garbage(start)),
         }
         loop {

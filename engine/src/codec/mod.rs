@@ -114,7 +114,8 @@ impl fmt::Display for Compression {
 /// pass through.
 ///
 /// With several `threads`, frames of zstd and members of gzip that say how long they are (as bgzip writes them) are
-/// unpacked side by side, up to 24 MiB of each thread's ahead of the reader.
+/// unpacked side by side by up to four threads, some frames ahead of the reader: 13 MiB for each thread, and as much twice
+/// more, at most.
 pub fn reader(
     inner: Box<dyn Read + Send>,
     max_decoded: u64,

@@ -45,7 +45,7 @@ impl<W: Write> BlockWriter<W> {
             Ok(Packed { bytes: zstd::compress(&block.bytes, level)?, crc: None })
         };
         // Twice as many blocks as threads: one being packed, one waiting, for each.
-        let pool = Ordered::new("encode", threads, threads.saturating_mul(2), work)?;
+        let pool = Ordered::new("encode", threads, threads.saturating_mul(2), work);
         let crc = is_gzip.then(Crc::new);
         Ok(Self { inner, pool, block: Vec::new(), size, blocks: 0, crc })
     }

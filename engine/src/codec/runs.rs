@@ -14,11 +14,11 @@ use crate::flow::Ordered;
 /// Packed bytes that are unpacked at a time, at least.
 const RUN: usize = 1 << 20;
 /// A longer frame is read in order.
-const MAX_PACKED: usize = 8 << 20;
+const MAX_PACKED: usize = 5 << 20;
 /// And so is a run that becomes longer than this.
-const MAX_PLAIN: u64 = 16 << 20;
-/// More threads than this do not wait for frames: whoever reads hashes with one.
-const MAX_THREADS: usize = 8;
+const MAX_PLAIN: u64 = 8 << 20;
+/// More threads than this are of no use: whoever reads hashes with one.
+const MAX_THREADS: usize = 4;
 
 /// How far a frame or member goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,7 +75,7 @@ impl RunReader {
             measure,
             ahead: Vec::new(),
             failed: None,
-            pool: Ordered::new("decode", threads, threads + 1, move |packed| unpack(codec, packed))?,
+            pool: Ordered::new("decode", threads, threads, move |packed| unpack(codec, packed)),
             plain: Cursor::default(),
             offset: 0,
             rest: None,
@@ -181,8 +181,12 @@ fn unpack(codec: Codec, packed: Vec<u8>) -> Run {
     // Shared with the decoder, which wants to own what it reads.
     let packed = Arc::new(packed);
     let mut plain = Vec::new();
-    let read = in_order(codec, Input::at(0, Box::new(Shared { bytes: Arc::clone(&packed), at: 0 })))
-        .and_then(|decoder| Limited::new(decoder, MAX_PLAIN).read_to_end(&mut plain));
+    let input = Input::at(0, Box::new(Shared { bytes: Arc::clone(&packed), at: 0 }));
+    let decoder: io::Result<Box<dyn Read>> = match codec {
+        Codec::Gzip => Ok(Box::new(GzipReader::within(input))),
+        _ => ZstdReader::new(input).map(|decoder| Box::new(decoder) as _),
+    };
+    let read = decoder.and_then(|decoder| Limited::new(decoder, MAX_PLAIN).read_to_end(&mut plain));
     Run { packed, plain: read.is_ok().then_some(plain) }
 }
 

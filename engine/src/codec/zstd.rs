@@ -22,6 +22,8 @@ pub(super) struct ZstdReader {
     /// The output was filled: there may be more in the decoder without any input.
     has_more: bool,
     frames: u64,
+    /// Where the current one begins: what is wrong is told of it, as libzstd takes in more than it has looked at.
+    frame: u64,
 }
 
 impl ZstdReader {
@@ -29,12 +31,13 @@ impl ZstdReader {
         let mut decoder = Decoder::new()?;
         decoder.set_parameter(DParameter::WindowLogMax(MAX_WINDOW_LOG))?;
         // What has an offset stands behind frames.
-        let frames = u64::from(input.offset() > 0);
-        Ok(Self { input, decoder, is_inside: false, has_more: false, frames })
+        let frame = input.offset();
+        let frames = u64::from(frame > 0);
+        Ok(Self { input, decoder, is_inside: false, has_more: false, frames, frame })
     }
 
     fn typed(&self, e: &io::Error) -> CodecError {
-        let (codec, offset, detail) = (Codec::Zstd, self.input.offset(), e.to_string());
+        let (codec, offset, detail) = (Codec::Zstd, self.frame, e.to_string());
         // libzstd's errors reach us as texts only.
         if detail.contains("too much memory") {
             return CodecError::Memory { codec, offset, limit: 1 << MAX_WINDOW_LOG };
@@ -71,6 +74,7 @@ impl Read for ZstdReader {
             if hint == 0 {
                 self.is_inside = false;
                 self.frames += 1;
+                self.frame = self.input.offset();
                 self.decoder.reinit()?;
             } else if used > 0 {
                 self.is_inside = true;

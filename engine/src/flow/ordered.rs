@@ -34,13 +34,14 @@ struct Job<T, R> {
 }
 
 impl<T: Send + 'static, R: Send + 'static> Ordered<'static, T, R> {
-    /// Starts `threads` threads of that name, or none if one is enough.
+    /// Starts `threads` threads of that name, or none if one is enough. Fewer do the same work where no more can be
+    /// started.
     pub fn new(
         name: &str,
         threads: usize,
         window: usize,
         work: impl Fn(T) -> R + Send + Sync + 'static,
-    ) -> io::Result<Self> {
+    ) -> Self {
         Self::start(threads, window, work, |number, run| {
             thread::Builder::new().name(format!("{name}-{number}")).spawn(run).map(Some)
         })
@@ -55,7 +56,7 @@ impl<'w, T: Send + 'w, R: Send + 'w> Ordered<'w, T, R> {
         threads: usize,
         window: usize,
         work: impl Fn(T) -> R + Send + Sync + 'w,
-    ) -> io::Result<Self> {
+    ) -> Self {
         Self::start(threads, window, work, |number, run| {
             thread::Builder::new().name(format!("{name}-{number}")).spawn_scoped(scope, run).map(|_| None)
         })
@@ -66,25 +67,29 @@ impl<'w, T: Send + 'w, R: Send + 'w> Ordered<'w, T, R> {
         window: usize,
         work: impl Fn(T) -> R + Send + Sync + 'w,
         spawn: impl Fn(usize, Box<dyn FnOnce() + Send + 'w>) -> io::Result<Option<JoinHandle<()>>>,
-    ) -> io::Result<Self> {
+    ) -> Self {
         if threads <= 1 {
-            return Ok(Self { mode: Mode::Inline(Box::new(work)) });
+            return Self { mode: Mode::Inline(Box::new(work)) };
         }
         let window = window.max(1);
         let work = Arc::new(work);
         let (jobs, queue) = bounded::<Job<T, R>>(window);
         let mut pool = Threads { jobs: Some(jobs), pending: VecDeque::new(), window, workers: Vec::new() };
         for number in 0..threads {
-            let (queue, work) = (queue.clone(), Arc::clone(&work));
+            let (queue, shared) = (queue.clone(), Arc::clone(&work));
             let run = move || {
                 for job in queue {
                     // Nobody waits any more if the owner has been dropped.
-                    let _ = job.done.send(work(job.item));
+                    let _ = job.done.send(shared(job.item));
                 }
             };
-            pool.workers.extend(spawn(number, Box::new(run))?);
+            match spawn(number, Box::new(run)) {
+                Ok(worker) => pool.workers.extend(worker),
+                Err(_) if number > 0 => break,
+                Err(_) => return Self { mode: Mode::Inline(Box::new(move |item| work(item))) },
+            }
         }
-        Ok(Self { mode: Mode::Threads(pool) })
+        Self { mode: Mode::Threads(pool) }
     }
 }
 
@@ -141,7 +146,7 @@ mod tests {
                 thread::sleep(std::time::Duration::from_micros(500 - 5 * n));
                 n * n
             };
-            let mut map = Ordered::new("test", threads, 4, work).unwrap();
+            let mut map = Ordered::new("test", threads, 4, work);
             let mut out: Vec<u64> = (0..100).filter_map(|n| map.push(n)).collect();
             out.extend(std::iter::from_fn(|| map.pop()));
             assert_eq!(out, (0..100).map(|n| n * n).collect::<Vec<_>>(), "{threads} threads");
@@ -152,7 +157,7 @@ mod tests {
     fn threads_of_a_scope_may_borrow() {
         let words = ["a", "bc", "", "defg"];
         let lengths = thread::scope(|scope| {
-            let mut map = Ordered::scoped(scope, "test", 2, 2, |at: usize| words[at].len()).unwrap();
+            let mut map = Ordered::scoped(scope, "test", 2, 2, |at: usize| words[at].len());
             let mut out: Vec<usize> = (0..words.len()).filter_map(|at| map.push(at)).collect();
             out.extend(std::iter::from_fn(|| map.pop()));
             out
@@ -162,7 +167,7 @@ mod tests {
 
     #[test]
     fn a_window_is_not_exceeded_and_dropping_stops() {
-        let mut map = Ordered::new("test", 2, 3, |n: u32| n).unwrap();
+        let mut map = Ordered::new("test", 2, 3, |n: u32| n);
         let early: Vec<_> = (0..3).map(|n| map.push(n)).collect();
         assert_eq!(early, [None, None, None]);
         assert_eq!(map.push(3), Some(0));

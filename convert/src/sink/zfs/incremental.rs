@@ -91,8 +91,7 @@ pub(super) fn write(
     };
     let threads = ctx.options.threads;
     thread::scope(|scope| {
-        let pool = Ordered::scoped(scope, "records", threads, threads.saturating_mul(2), work)
-            .map_err(|e| Error::io("starting a thread", e))?;
+        let pool = Ordered::scoped(scope, "records", threads, threads.saturating_mul(2), work);
         let new = || Batch::new(identity.guid, resume);
         let mut jobs = Jobs { pool, stream: &mut stream, job: Job::new(new()), cost: 0, spare: Vec::new() };
         parts::each(state, old, &mut |part| {
@@ -145,8 +144,11 @@ impl Jobs<'_, '_, '_, '_> {
     }
 
     fn write(&mut self, mut batch: Batch) -> Result<()> {
+        let is_usual = batch.len() as u64 <= 4 * BATCH;
         self.stream.put(&mut batch)?;
-        self.spare.push(batch);
+        if is_usual {
+            self.spare.push(batch);
+        }
         Ok(())
     }
 

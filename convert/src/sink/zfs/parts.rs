@@ -4,9 +4,10 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use aurora_engine::body::{Body, MemBody};
+use aurora_formats::model::Metadata;
 use aurora_formats::zfs::build::attrs::Encoded;
 use aurora_formats::zfs::build::zap;
-use aurora_formats::zfs::format::object_type;
+use aurora_formats::zfs::format::{BLOCK_MAX, object_type};
 
 use super::batch::{Batch, Shape};
 use super::blocks::Blocks;
@@ -91,9 +92,12 @@ fn new_object<'s>(
     };
     put(Part::Head(object, role, content))?;
     let blocks = Blocks::of(content, block_size(content.size));
+    // Each piece unpacks the blocks of its source anew, which may be larger.
+    let packed = content.extents.iter().map(|extent| u64::from(extent.data.logical)).max().unwrap_or(0);
+    let piece = packed.next_multiple_of(BLOCK_MAX.into()).max(PIECE);
     let mut offset = blocks.first_from(0);
     while offset < blocks.end() {
-        let end = offset + PIECE;
+        let end = (offset / piece + 1) * piece;
         put(Part::Piece(object, content, offset..end))?;
         offset = blocks.first_from(end);
     }
@@ -117,10 +121,16 @@ impl Part<'_> {
         const RECORDS: u64 = 1 << 10;
         match self {
             Self::Piece(.., range) => range.end - range.start,
-            Self::Object(_, role @ Role::Inode(id), None) => match &state.tree.inode(*id).kind {
-                Kind::Dir(children) => RECORDS + 64 * children.len() as u64,
-                _ => RECORDS + content_of(state, *role).map_or(0, |content| content.size),
-            },
+            Self::Object(_, Role::Inode(id), was) => {
+                let inode = state.tree.inode(*id);
+                let data = match &inode.kind {
+                    Kind::Dir(children) => 64 * children.len() as u64,
+                    Kind::File(content) if was.is_none() => content.size,
+                    _ => 0,
+                };
+                RECORDS + data + attributes(&inode.meta)
+            }
+            Self::Object(_, Role::XattrFile(id, _), _) => RECORDS + attributes(&state.tree.inode(*id).meta),
             _ => RECORDS,
         }
     }
@@ -150,6 +160,11 @@ impl Part<'_> {
         }
         Ok(())
     }
+}
+
+/// Bytes of all attributes.
+fn attributes(meta: &Metadata) -> u64 {
+    meta.xattrs.iter().map(|(_, value)| value.len() as u64).sum()
 }
 
 fn file(object: u64, content: &Content) -> Shape {

@@ -44,7 +44,7 @@ pub(super) fn ingest_all(layers: &[Layer], wanted: &[usize], ctx: &Ctx<'_>) -> R
         layers,
         unique: &unique,
         order: &order,
-        threads: ctx.options.threads,
+        threads: (ctx.options.threads / lanes).max(1),
         next: AtomicUsize::new(0),
         failed: AtomicUsize::new(usize::MAX),
         results: unique.iter().map(|_| Mutex::new(None)).collect(),
@@ -159,7 +159,7 @@ pub(super) fn unpack<'a>(
         Some(_) => (Codec::None, Box::new(stored.reader())),
         None => codec::reader(Box::new(stored.reader()), ctx.options.max_decoded, threads).map_err(failed)?,
     };
-    if threads > 1 {
+    if ctx.options.threads > 1 {
         inner = Box::new(read_ahead(inner, AHEAD).map_err(failed)?);
     }
     let hasher = Hasher::new(layer.diff_id.algorithm());

@@ -152,8 +152,7 @@ pub(super) fn packed_otherwise(said: Option<FileCompression>, found: Codec) -> O
 pub(super) fn root_of_package(path: &Path, ctx: &Ctx<'_>) -> Result<Option<String>> {
     let failed = |e| Error::io(path.display().to_string(), e);
     let file = fs::open_input(path).map_err(failed)?;
-    let (_, mut reader) =
-        codec::reader(Box::new(file), ctx.options.max_decoded, ctx.options.threads).map_err(failed)?;
+    let (_, mut reader) = codec::reader(Box::new(file), ctx.options.max_decoded, 1).map_err(failed)?;
     let mut head = [0; RECORD_LEN];
     if reader.read_exact(&mut head).is_err() {
         // Too short to be anything: reading it says so.
