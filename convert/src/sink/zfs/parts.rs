@@ -164,7 +164,7 @@ impl Part<'_> {
 
 /// Bytes of all attributes.
 fn attributes(meta: &Metadata) -> u64 {
-    meta.xattrs.iter().map(|(_, value)| value.len() as u64).sum()
+    meta.xattrs.values().map(|value| value.len() as u64).sum()
 }
 
 fn file(object: u64, content: &Content) -> Shape {
