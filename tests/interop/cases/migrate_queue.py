@@ -6,12 +6,13 @@ import random
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 
 from cases.migrate import Migration, served, tags
 from cases.registry import Registry
-from lib import Failure
+from lib import TOP, Failure
 
 SMALL, FULL = (30, 60_000), (120, 400_000)  # good images, bytes of a file in them
 ACK_WAIT = 6  # seconds
@@ -100,7 +101,17 @@ def pushes(log):
     return counts
 
 
+def job_files(t):
+    """The files of deploy/, by the schemas of Kubernetes and a parser of HCL, and their arguments by imageadm."""
+    packages = t.path("packages", "x")[:-2]
+    t.must(sys.executable, "-m", "pip", "install", "-q", "--target", packages, "kubernetes-validate==1.31.0", "python-hcl2==7.2.1")
+    checked = t.run(sys.executable, os.path.join(TOP, "deploy", "check"), t.bin, env=dict(os.environ, PYTHONPATH=packages))
+    said = (checked.stdout + checked.stderr).decode("utf-8", "replace")
+    t.check("job files", checked.returncode == 0, said[-600:])
+
+
 def run(t):
+    t.guard(job_files)
     count, size = FULL if t.full else SMALL
     with served(t, random.Random(16), count, size) as (server, good, bad):
         alone = Migration(t, server, "alone")
