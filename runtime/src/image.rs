@@ -4,12 +4,13 @@ use std::fs::DirBuilder;
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use aurora_convert::Ctx;
 use aurora_convert::names::ImageName;
 use aurora_convert::ops::{self, UnpackOptions};
 
-use crate::state::{LockFile, PRIVATE, make_root};
+use crate::state::{LockFile, Mode, PRIVATE, make_root};
 use crate::{Error, Id, Result, Runtime};
 
 /// Which image, and what of it.
@@ -35,6 +36,8 @@ const BUNDLES: &str = ":bundles";
 const LOCK: &str = "lock";
 /// The bundle.
 const BUNDLE: &str = "bundle";
+/// More than it takes to find that the place taken is that of a container that exists.
+const GLANCE: Duration = Duration::from_millis(500);
 
 /// A place for the image of one container, and nobody else's as long as this is there.
 #[derive(Debug)]
@@ -44,14 +47,14 @@ pub struct ImagePlace {
 }
 
 impl ImagePlace {
-    /// Takes it. `None` when it is taken.
-    fn take(root: &Path, id: &Id) -> io::Result<Option<Self>> {
+    /// Takes it. `None` when it is taken and stays so.
+    fn take(root: &Path, id: &Id, patience: Duration) -> io::Result<Option<Self>> {
         let dir = root.join(BUNDLES).join(id.as_str());
         let name = dir.join(LOCK);
         loop {
             make_root(root)?;
             DirBuilder::new().recursive(true).mode(PRIVATE).create(&dir)?;
-            let lock = match LockFile::open_now(&name) {
+            let lock = match LockFile::open_within(&name, Mode::Exclusive, patience) {
                 // It was removed in between.
                 Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
                 Ok(None) => return Ok(None),
@@ -111,10 +114,16 @@ impl Runtime {
     pub fn place_for_image(&self, id: &Id) -> Result<ImagePlace> {
         let dir = self.image_dir(id);
         let failed = |e| Error::io(dir.display().to_string(), e);
-        let place = ImagePlace::take(&self.root, id).map_err(failed)?.ok_or(Error::Exists)?;
-        // Its bundle may be the one that is here.
-        if self.root.join(id.as_str()).exists() {
+        let exists = || self.root.join(id.as_str()).exists();
+        // Looked at before anything is made, which would have to be removed again.
+        if exists() {
             return Err(Error::Exists);
+        }
+        let place = ImagePlace::take(&self.root, id, Duration::ZERO).map_err(failed)?.ok_or(Error::Exists)?;
+        if exists() {
+            // It was made in between. Its bundle may be the one that is here.
+            let undone = if place.bundle().exists() { Ok(()) } else { place.remove() };
+            return Err(Error::Exists.after(undone));
         }
         place.clear().map_err(failed)?;
         Ok(place)
@@ -130,7 +139,8 @@ impl Runtime {
         if !dir.exists() {
             return Ok(());
         }
-        match ImagePlace::take(&self.root, id).map_err(|e| Error::io(dir.display().to_string(), e))? {
+        let failed = |e| Error::io(dir.display().to_string(), e);
+        match ImagePlace::take(&self.root, id, GLANCE).map_err(failed)? {
             Some(place) => place.remove(),
             None => Ok(()),
         }
@@ -175,6 +185,9 @@ mod tests {
         assert!(root.path().join(":bundles/c/bundle").exists());
         runtime.remove_image(&id).unwrap();
         runtime.remove_image(&id).unwrap();
+        assert!(!root.path().join(":bundles").exists());
+        // Nothing is made for one that has none.
+        assert!(matches!(runtime.place_for_image(&id), Err(Error::Exists)));
         assert!(!root.path().join(":bundles").exists());
     }
 }

@@ -5,17 +5,20 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::fs::{FileType, Mode, OFlags, Timespec};
+use rustix::fs::{FileType, Mode, OFlags, Stat, Timespec, major, minor};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process, waitpid};
-use rustix::termios::{tcgetwinsize, tcsetwinsize};
+use rustix::termios::{OutputModes, tcgetattr, tcgetwinsize, tcsetwinsize};
 
 use super::signals::Signals;
 
 /// What is held in each direction; what comes beyond it waits where it is.
 const BUFFER: usize = 16 << 10;
 /// What is written at a time to what cannot be told not to wait: less than any of them takes when it takes something.
-const SMALL: usize = 512;
+const SMALL: usize = 128;
+/// The same of terminals that change what is written: those of Linux look for room at each byte, and say that there is
+/// none as soon as the last piece of it is begun.
+const ONE: usize = 1;
 /// When a terminal that nobody holds is looked at again: somebody inside may open it. There is nothing to wait for.
 const AGAIN: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
 const AT_ONCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
@@ -122,7 +125,7 @@ impl<'a> Relay<'a> {
             self.silent = got != Got::Some;
             self.left = got == Got::End;
         }
-        if !self.output.drain(self.stdout.fd(), self.stdout.most)? {
+        if !self.stdout.drain(&mut self.output)? {
             // Without a terminal, the process is told by a signal, or by an error when it writes.
             self.master = None;
             return Ok(());
@@ -220,7 +223,8 @@ impl Buffer {
         match rustix::io::write(to, &rest[..rest.len().min(most)]) {
             Ok(n) => self.done += n,
             Err(Errno::INTR | Errno::AGAIN) => {}
-            Err(Errno::IO | Errno::PIPE) => return Ok(false),
+            // The last: a socket whose other end was closed with something unread.
+            Err(Errno::IO | Errno::PIPE | Errno::CONNRESET) => return Ok(false),
             Err(e) => return Err(e.into()),
         }
         Ok(true)
@@ -232,28 +236,55 @@ struct Output<'a> {
     given: BorrowedFd<'a>,
     /// The same, opened once more: that it does not wait would be so for everyone who shares the one given.
     own: Option<OwnedFd>,
-    /// What is written at a time.
-    most: usize,
+    /// Writing waits where there is no room, so it is asked first.
+    waits: bool,
 }
+
+/// What makes a new terminal of whoever opens it: a file of it is one side of a terminal, and opened again of another one.
+const PTMX: (u32, u32) = (5, 2);
 
 impl<'a> Output<'a> {
     fn new(given: BorrowedFd<'a>) -> Self {
-        let kind = rustix::fs::fstat(given).map(|found| FileType::from_raw_mode(found.st_mode));
+        let found = rustix::fs::fstat(given).ok();
+        let kind = found.as_ref().map(|found| FileType::from_raw_mode(found.st_mode));
         let again = || {
             use std::os::fd::AsRawFd;
             let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
             rustix::fs::open(format!("/proc/self/fd/{}", given.as_raw_fd()), flags, Mode::empty()).ok()
         };
+        let is_ptmx = |found: &Stat| (major(found.st_rdev), minor(found.st_rdev)) == PTMX;
         let own = match kind {
-            Ok(FileType::CharacterDevice | FileType::Fifo) => again(),
+            Some(FileType::CharacterDevice) if !found.as_ref().is_some_and(is_ptmx) => again(),
+            Some(FileType::Fifo) => again(),
             _ => None,
         };
-        let waits = own.is_none() && kind != Ok(FileType::RegularFile);
-        Self { given, own, most: if waits { SMALL } else { BUFFER } }
+        let waits = own.is_none() && kind != Some(FileType::RegularFile);
+        Self { given, own, waits }
     }
 
     fn fd(&self) -> BorrowedFd<'_> {
         self.own.as_ref().map_or(self.given, AsFd::as_fd)
+    }
+
+    /// Whether writing does not wait now, be it that it fails.
+    fn takes(&self) -> io::Result<bool> {
+        let mut asked = [PollFd::from_borrowed_fd(self.given, PollFlags::OUT)];
+        poll_all(&mut asked, Some(&AT_ONCE))?;
+        Ok(!asked[0].revents().is_empty())
+    }
+
+    /// Whether it is a terminal that makes other bytes of those written. That may change at any time.
+    fn changes_bytes(&self) -> bool {
+        tcgetattr(self.given).is_ok_and(|modes| modes.output_modes.contains(OutputModes::OPOST))
+    }
+
+    /// Writes what it takes, or some of it; whether anyone is there to take it.
+    fn drain(&self, from: &mut Buffer) -> io::Result<bool> {
+        match self.waits {
+            true if from.is_empty() || !self.takes()? => Ok(true),
+            true => from.drain(self.fd(), if self.changes_bytes() { ONE } else { SMALL }),
+            false => from.drain(self.fd(), BUFFER),
+        }
     }
 }
 
@@ -270,10 +301,11 @@ mod tests {
     use super::*;
     use std::fs::File;
     use std::io::{Read, Write};
+    use std::os::unix::net::UnixStream;
     use std::process::{Command, Stdio};
 
     use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-    use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
+    use rustix::termios::{OptionalActions, tcsetattr};
 
     /// A terminal that passes every byte on, as that of a program in full screen: its two sides.
     fn terminal() -> (OwnedFd, OwnedFd) {
@@ -353,5 +385,50 @@ mod tests {
         let script = "t=$(tty); exec </dev/null >/dev/null 2>&1; sleep 0.3; echo again >$t; exit 4";
         assert_eq!(run(script, null(), &said), 4);
         assert_eq!(std::fs::read_to_string(said.path()).unwrap(), "again\n");
+    }
+
+    /// As much as an output takes that cannot be told not to wait. Would it wait, this would not return.
+    fn filled(output: &Output<'_>) -> Buffer {
+        assert!(output.waits);
+        let mut buffer = Buffer { bytes: vec![b'\n'; 16 << 20], done: 0 };
+        while output.takes().unwrap() {
+            assert!(output.drain(&mut buffer).unwrap());
+        }
+        assert!(buffer.done > 0 && !buffer.is_empty());
+        let done = buffer.done;
+        assert!(output.drain(&mut buffer).unwrap());
+        assert_eq!(buffer.done, done);
+        buffer
+    }
+
+    #[test]
+    fn a_socket_that_nobody_reads_is_not_waited_for() {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let output = Output::new(ours.as_fd());
+        let mut buffer = filled(&output);
+        drop(theirs);
+        assert!(!output.drain(&mut buffer).unwrap());
+    }
+
+    #[test]
+    fn a_terminal_that_cannot_be_opened_again_is_not_waited_for() {
+        for modes_of_output in [OutputModes::empty(), OutputModes::OPOST | OutputModes::ONLCR] {
+            let (_master, slave) = terminal();
+            let mut modes = tcgetattr(&slave).unwrap();
+            modes.output_modes = modes_of_output;
+            tcsetattr(&slave, OptionalActions::Now, &modes).unwrap();
+            filled(&Output { given: slave.as_fd(), own: None, waits: true });
+        }
+    }
+
+    #[test]
+    fn the_other_side_of_a_terminal_stays_the_same_one() {
+        let (master, slave) = terminal();
+        let output = Output::new(master.as_fd());
+        let mut buffer = Buffer { bytes: b"said".to_vec(), done: 0 };
+        assert!(output.drain(&mut buffer).unwrap());
+        let mut said = [0; 8];
+        assert_eq!(rustix::io::read(&slave, &mut said).unwrap(), 4);
+        filled(&output);
     }
 }

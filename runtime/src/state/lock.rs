@@ -37,23 +37,22 @@ pub(crate) struct LockFile {
 impl LockFile {
     /// Opens (and makes) the file and waits for it. `None` when others hold it for too long.
     pub(crate) fn open(path: &Path, mode: Mode) -> io::Result<Option<Self>> {
+        Self::open_within(path, mode, PATIENCE)
+    }
+
+    /// The same, and how long is too long: with nothing, it does not wait.
+    pub(crate) fn open_within(path: &Path, mode: Mode, patience: Duration) -> io::Result<Option<Self>> {
         let file = File::options().read(true).write(true).create(true).truncate(false).open(path)?;
         let begun = Instant::now();
         loop {
             if Self::acquire(&file, mode)? {
                 return Ok(Some(Self { file }));
             }
-            if begun.elapsed() > PATIENCE {
+            if begun.elapsed() >= patience {
                 return Ok(None);
             }
             std::thread::sleep(PAUSE);
         }
-    }
-
-    /// The same without waiting.
-    pub(crate) fn open_now(path: &Path) -> io::Result<Option<Self>> {
-        let file = File::options().read(true).write(true).create(true).truncate(false).open(path)?;
-        Ok(Self::acquire(&file, Mode::Exclusive)?.then_some(Self { file }))
     }
 
     /// Whether its name still leads to it: whoever held it before may have removed it.

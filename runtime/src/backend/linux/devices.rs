@@ -86,9 +86,11 @@ impl Rule {
         let number = |what: &str, number: Option<i64>| match number {
             // Older configs have it for any.
             None | Some(-1) => Ok(None),
-            Some(number) => {
-                i32::try_from(number).map(Some).map_err(|_| format!("{what}: no such number: {number}"))
-            }
+            // The kernel compares 64 bits, so that none below zero would ever match.
+            Some(number) => match i32::try_from(number) {
+                Ok(number @ 0..) => Ok(Some(number)),
+                _ => Err(format!("{what}: no such number: {number}")),
+            },
         };
         let access = match rule.access().as_deref() {
             None | Some("") => ALL,
@@ -173,23 +175,25 @@ mod tests {
     use super::*;
     use serde_json::{Value, json};
 
-    /// What the kernel would answer.
-    fn run(program: &[Instruction], kind: i32, (major, minor): (i32, i32), access: i32) -> bool {
-        let memory = [access << 16 | kind, major, minor];
-        let (mut r, mut at) = ([0; 6], 0);
+    /// What the kernel would answer. Registers are of 64 bits: jumps compare all of them, the others use the lower half.
+    fn run(program: &[Instruction], kind: i32, (major, minor): (u32, u32), access: i32) -> bool {
+        let memory = [u32::try_from(access << 16 | kind).unwrap(), major, minor];
+        let low = |value: i32| u64::from(value.cast_unsigned());
+        let whole = |value: i32| i64::from(value).cast_unsigned();
+        let (mut r, mut at) = ([0_u64; 6], 0);
         loop {
             let i = program[at];
             at += 1;
             let (to, from) = (usize::from(i.registers & 15), usize::from(i.registers >> 4));
             let jump = usize::try_from(i.offset).unwrap();
             match i.code {
-                LOAD => r[to] = memory[jump / 4],
-                MOVE => r[to] = i.value,
-                MOVE_FROM => r[to] = r[from],
-                AND => r[to] &= i.value,
-                SHIFT_RIGHT => r[to] >>= i.value,
-                JUMP_IF_EQUAL if r[to] == i.value => at += jump,
-                JUMP_IF_OTHER if r[to] != i.value => at += jump,
+                LOAD => r[to] = memory[jump / 4].into(),
+                MOVE => r[to] = low(i.value),
+                MOVE_FROM => r[to] = r[from] & low(-1),
+                AND => r[to] &= low(i.value),
+                SHIFT_RIGHT => r[to] = (r[to] & low(-1)) >> i.value,
+                JUMP_IF_EQUAL if r[to] == whole(i.value) => at += jump,
+                JUMP_IF_OTHER if r[to] != whole(i.value) => at += jump,
                 JUMP_IF_EQUAL | JUMP_IF_OTHER => {}
                 EXIT => return r[0] != 0,
                 other => panic!("{other:#x}"),
@@ -251,6 +255,11 @@ mod tests {
         for (rule, want) in [
             (json!({"allow": true, "access": "x"}), "[0]: access: of r, w and m: \"x\""),
             (json!({"allow": true, "major": 1_u64 << 40}), "[0]: major: no such number: 1099511627776"),
+            (json!({"allow": true, "major": -2}), "[0]: major: no such number: -2"),
+            (
+                json!({"allow": true, "major": 1, "minor": i64::MIN}),
+                "[0]: minor: no such number: -9223372036854775808",
+            ),
             (json!({"allow": true, "type": "p"}), "[0]: type: a pipe is no device"),
         ] {
             assert_eq!(program(&rules(json!([rule]))).unwrap_err(), want);
