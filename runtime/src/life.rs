@@ -176,7 +176,7 @@ impl Container<'_> {
     pub fn kill(&self, signal: Signal, all: bool) -> Result<()> {
         match self.status()? {
             // Callers end what a container has left this way, and look at no state before.
-            Status::Stopped if !all => Err(Error::NotRunning),
+            Status::Stopped if !all => self.backend()?.signal_ended(&self.handle(), signal),
             _ => self.backend()?.signal(&self.handle(), signal, all),
         }
     }

@@ -51,6 +51,11 @@ pub trait Backend {
     /// Sends a signal to the first process, or to all.
     fn signal(&self, at: &Handle<'_>, signal: Signal, all: bool) -> Result<()>;
 
+    /// The same for a container that counts as stopped. What there is of it all the same may be killed.
+    fn signal_ended(&self, _at: &Handle<'_>, _signal: Signal) -> Result<()> {
+        Err(Error::NotRunning)
+    }
+
     /// What is, now.
     fn observe(&self, at: &Handle<'_>) -> Result<Observed>;
 

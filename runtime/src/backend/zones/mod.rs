@@ -177,7 +177,7 @@ impl Backend for Zones {
             }),
             Some(State::Running) => self.host.signal(ours.zone(), None, &signal.to_string()),
             // No process is there. What a program would not live through, its zone does not.
-            Some(State::Ready) => {
+            Some(State::Ready) if signal.ends_by_default() => {
                 self.host.halt(&ours.plan)?;
                 monitor::signal(at.dir, signal)
             }
@@ -188,14 +188,29 @@ impl Backend for Zones {
         }
     }
 
+    /// That a program has ended is what the zone's root can write. The zone is killed all the same.
+    fn signal_ended(&self, at: &Handle<'_>, signal: Signal) -> Result<()> {
+        match plan::of_container(at.dir)? {
+            Some(ours) if signal == Signal::KILL => match self.host.state(ours.zone())? {
+                Some(State::Running | State::ShuttingDown | State::Down) => self.host.halt(&ours.plan),
+                _ => Err(Error::NotRunning),
+            },
+            _ => Err(Error::NotRunning),
+        }
+    }
+
     fn observe(&self, at: &Handle<'_>) -> Result<Observed> {
         let Some(ours) = plan::of_container(at.dir)? else { return Ok(Observed::Absent) };
         match self.host.state(ours.zone())? {
             None => Ok(Observed::Absent),
             Some(State::Configured | State::Incomplete | State::Installed) => Ok(Observed::Ended),
             Some(State::Ready) => Ok(Observed::Waiting),
-            // Its brand may start podinit anew, if nobody is there to halt it.
-            Some(State::Running) if RunDir::of(at.dir).exit()?.is_some() => Ok(Observed::Ended),
+            // Its brand may start podinit anew, and nobody is there to halt it. What can't be read, the zone's root has written.
+            Some(State::Running)
+                if monitor::holder(at.dir)?.is_none() && matches!(RunDir::of(at.dir).exit(), Ok(Some(_))) =>
+            {
+                Ok(Observed::Ended)
+            }
             Some(State::Running | State::ShuttingDown | State::Down) => Ok(Observed::Running),
             Some(State::Mounted) => Err(Error::ZoneState {
                 zone: ours.zone().to_owned(),

@@ -41,6 +41,8 @@ const LOOK_AT_ZONE: (Duration, Duration) = (Duration::from_millis(50), Duration:
 const GRACE: Duration = Duration::from_millis(200);
 /// How long a new monitor may take to begin.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long one may take to end when its program has.
+const LAST_WORDS: Duration = Duration::from_secs(10);
 /// Between two looks at one that begins or ends.
 const PAUSE: Duration = Duration::from_millis(2);
 
@@ -96,11 +98,13 @@ pub(super) fn signal(dir: &Path, signal: Signal) -> Result<()> {
     Ok(())
 }
 
-/// Ends it.
-pub(super) fn end(dir: &Path) -> Result<()> {
+/// Ends it. Where the program has ended, it is given time to pass on the last output, and to end the same way.
+pub(super) fn end(dir: &Path, is_over: bool) -> Result<()> {
     let begun = Instant::now();
     while holder(dir)?.is_some() {
-        signal(dir, Signal::KILL)?;
+        if !is_over || begun.elapsed() > LAST_WORDS {
+            signal(dir, Signal::KILL)?;
+        }
         if begun.elapsed() > PATIENCE {
             return Err(Error::io("ending the zone's monitor", io::ErrorKind::TimedOut.into()));
         }
@@ -141,8 +145,12 @@ pub(super) fn run(dir: &Path, console: Option<&Path>) -> Result<i32> {
     Ok(i32::from(end.code))
 }
 
-/// Ends by a signal, as the program has. A core file would be of the wrong program.
+/// Ends by a signal, as the program has: if it ends a process, for the name was read where the zone's root can write. A core
+/// file would be of the wrong program.
 pub(super) fn die(signal: Signal) {
+    if !signal.ends_by_default() {
+        return;
+    }
     let none = rustix::process::Rlimit { current: Some(0), maximum: Some(0) };
     // Where one of these fails, the exit status says it.
     let _ = rustix::process::setrlimit(rustix::process::Resource::Core, none);
@@ -214,11 +222,13 @@ impl Monitor {
             }
             for signal in signals.came() {
                 let signal = Signal::from(signal);
-                if !self.has_begun && !self.is_started() {
+                if self.has_begun || self.is_started() {
+                    self.forward(signal);
+                } else if signal.ends_by_default() {
+                    // No process is there: as one would, that has said nothing about signals.
                     self.halt_now();
                     return Ok(killed(signal));
                 }
-                self.forward(signal);
             }
             if !self.has_begun && self.has_taken() {
                 self.has_begun = true;
