@@ -73,7 +73,11 @@ impl Runtime {
             Phase::Creating if busy => Status::Creating,
             phase => backend::status(phase, self.backend_of(&record)?.observe(&handle)?),
         };
-        Ok(Seen::new(&record, status))
+        let seen = Seen::new(&record, status);
+        if seen.pid != 0 && !self.backend_of(&record)?.has_process(&handle)? {
+            return Ok(Seen { pid: 0, ..seen });
+        }
+        Ok(seen)
     }
 
     /// Whether the program of a bundle has a terminal.

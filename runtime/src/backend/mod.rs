@@ -56,6 +56,11 @@ pub trait Backend {
         Err(Error::NotRunning)
     }
 
+    /// Whether the process in the record is there, while the container runs.
+    fn has_process(&self, _at: &Handle<'_>) -> Result<bool> {
+        Ok(true)
+    }
+
     /// What is, now.
     fn observe(&self, at: &Handle<'_>) -> Result<Observed>;
 

@@ -17,7 +17,7 @@ use super::list::{MAX_SHOWN, State, state_of};
 use crate::{Error, Result};
 
 /// A zone that boots or halts on a busy machine takes seconds; one that takes minutes hangs.
-const LIMIT: Duration = Duration::from_secs(120);
+pub(super) const LIMIT: Duration = Duration::from_secs(120);
 /// How long a zone may take to come down once it was halted.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Between two looks.

@@ -199,6 +199,11 @@ impl Backend for Zones {
         }
     }
 
+    /// The zone goes on without its monitor.
+    fn has_process(&self, at: &Handle<'_>) -> Result<bool> {
+        Ok(monitor::holder(at.dir)?.is_some())
+    }
+
     fn observe(&self, at: &Handle<'_>) -> Result<Observed> {
         let Some(ours) = plan::of_container(at.dir)? else { return Ok(Observed::Absent) };
         match self.host.state(ours.zone())? {
