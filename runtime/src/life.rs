@@ -107,7 +107,8 @@ impl Runtime {
         let container = match self.open(id) {
             Err(Error::NotExist) if force => {
                 self.remove_image(id)?;
-                return sweep(&self.root, id);
+                self.sweep(id);
+                return Ok(());
             }
             other => other?,
         };
@@ -118,7 +119,15 @@ impl Runtime {
             _ => return Err(Error::NotStopped { id: id.to_string(), status }),
         }
         container.undo()?;
-        sweep(&self.root, id)
+        self.sweep(id);
+        Ok(())
+    }
+
+    /// Removes what killed commands have left of a container. What can't be removed is in nobody's way.
+    pub(crate) fn sweep(&self, id: &Id) {
+        if let Err(e) = sweep(&self.root, id) {
+            self.warn(&e.to_string());
+        }
     }
 }
 

@@ -31,7 +31,7 @@ pub use aurora_zones::Dialect;
 use commands::Commands;
 use control::{Exit, RunDir};
 pub use facts::{Facts, Mounted, Podinit};
-use list::State;
+use list::{Listed, State};
 use plan::Ours;
 
 /// Between two looks at a program that begins.
@@ -126,9 +126,17 @@ impl Backend for Zones {
             let problem = "no dataset is mounted where it lies";
             return Err(Error::NoZoneRoot { path: ours.root, problem });
         }
-        if let Some(state) = self.host.state(ours.zone())? {
-            let problem = format!("there is a zone of its name already, {}: {}", state.name(), ours.zone());
-            return Err(backend(&problem));
+        let path = ours.root.parent().unwrap_or(&ours.root);
+        for Listed { name, state, path: other } in self.host.zones()? {
+            if name == ours.zone() {
+                let problem = format!("there is a zone of its name already, {}: {name}", state.name());
+                return Err(backend(&problem));
+            }
+            if path.starts_with(&other) || other.starts_with(path) {
+                let problem =
+                    format!("zone {name} lies there already, {}: {}", state.name(), other.display());
+                return Err(backend(&problem));
+            }
         }
         for step in ours.plan.steps().iter().filter(|step| step.kind == aurora_zones::StepKind::Vnic) {
             if self.host.has_vnic(&step.object)? {
