@@ -10,7 +10,7 @@ use crate::backend::{Hooks, Host, Io, Plan, Request};
 use crate::bundle::Bundle;
 use crate::fail;
 use crate::hooks::{HookCall, HookKind, of_kind};
-use crate::state::{Phase, ProcessId, Record, Seen, StateDir, Status, default_root, sweep};
+use crate::state::{Phase, ProcessId, Record, Seen, StateDir, Status, default_root};
 use crate::{Container, Error, Id, Result, Runtime};
 
 /// How a container is made.
@@ -74,7 +74,7 @@ impl Runtime {
             undo: plan.undo.clone(),
         };
         self.backend().is_free(&plan)?;
-        sweep(&self.root, id)?;
+        self.sweep(id);
         let dir = StateDir::create(&self.root, id, &record, &bundle.config)?;
         fail::point("state-made");
         let mut container = Container { runtime: self, id: id.clone(), dir, record };

@@ -73,7 +73,11 @@ impl Runtime {
             Phase::Creating if busy => Status::Creating,
             phase => backend::status(phase, self.backend_of(&record)?.observe(&handle)?),
         };
-        Ok(Seen::new(&record, status))
+        let seen = Seen::new(&record, status);
+        if seen.pid != 0 && !self.backend_of(&record)?.has_process(&handle)? {
+            return Ok(Seen { pid: 0, ..seen });
+        }
+        Ok(seen)
     }
 
     /// Whether the program of a bundle has a terminal.
@@ -103,7 +107,8 @@ impl Runtime {
         let container = match self.open(id) {
             Err(Error::NotExist) if force => {
                 self.remove_image(id)?;
-                return sweep(&self.root, id);
+                self.sweep(id);
+                return Ok(());
             }
             other => other?,
         };
@@ -114,7 +119,15 @@ impl Runtime {
             _ => return Err(Error::NotStopped { id: id.to_string(), status }),
         }
         container.undo()?;
-        sweep(&self.root, id)
+        self.sweep(id);
+        Ok(())
+    }
+
+    /// Removes what killed commands have left of a container. What can't be removed is in nobody's way.
+    pub(crate) fn sweep(&self, id: &Id) {
+        if let Err(e) = sweep(&self.root, id) {
+            self.warn(&e.to_string());
+        }
     }
 }
 
@@ -176,7 +189,7 @@ impl Container<'_> {
     pub fn kill(&self, signal: Signal, all: bool) -> Result<()> {
         match self.status()? {
             // Callers end what a container has left this way, and look at no state before.
-            Status::Stopped if !all => Err(Error::NotRunning),
+            Status::Stopped if !all => self.backend()?.signal_ended(&self.handle(), signal),
             _ => self.backend()?.signal(&self.handle(), signal, all),
         }
     }

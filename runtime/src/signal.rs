@@ -62,6 +62,22 @@ impl Signal {
         self.0
     }
 
+    /// Whether it ends a process that has said nothing about it: POSIX has these as the ones that are ignored, that stop, and
+    /// that let go on. 0 is no signal.
+    pub(crate) fn ends_by_default(self) -> bool {
+        let others = [
+            Named::CHILD,
+            Named::CONT,
+            Named::STOP,
+            Named::TSTP,
+            Named::TTIN,
+            Named::TTOU,
+            Named::URG,
+            Named::WINCH,
+        ];
+        self.0 != 0 && !others.iter().any(|other| other.as_raw() == self.0)
+    }
+
     /// As those that have a name.
     pub(crate) fn named(self) -> Option<Named> {
         Named::from_named_raw(self.0)
@@ -137,6 +153,17 @@ mod tests {
         assert_eq!("9".parse::<Signal>().unwrap().to_string(), "SIGKILL");
         for text in ["", "FOO", "SIG", "65", "-1", "9.0", "RTMIN+x"] {
             assert!(text.parse::<Signal>().is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn what_ends_a_process() {
+        let ends = |text: &str| text.parse::<Signal>().unwrap().ends_by_default();
+        for text in ["HUP", "INT", "KILL", "TERM", "USR1", "SEGV", "ALRM"] {
+            assert!(ends(text), "{text}");
+        }
+        for text in ["0", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "WINCH"] {
+            assert!(!ends(text), "{text}");
         }
     }
 

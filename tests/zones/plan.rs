@@ -154,7 +154,7 @@ fn what_an_adopted_dataset_was_told_it_is_told_again() {
         words(plan.undo(usize::MAX)).pop().unwrap()
     };
     assert_eq!(undone(Some("off")), "/usr/sbin/zfs set readonly=off tank/web");
-    assert_eq!(undone(None), "/usr/sbin/zfs inherit readonly tank/web");
+    assert_eq!(undone(None), "/usr/sbin/zfs inherit -S readonly tank/web");
 }
 
 #[test]

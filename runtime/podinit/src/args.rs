@@ -28,7 +28,7 @@ executed or is not there; 125 if podinit itself fails.
 ";
 
 /// Where the control directory has it.
-const CONFIG: &str = "/.aurora/config.json";
+pub(crate) const CONFIG: &str = "/.aurora/config.json";
 
 /// Where the run directory has it.
 const SOCKET: &str = "/.aurora-run/podinit.sock";

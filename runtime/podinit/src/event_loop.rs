@@ -20,7 +20,7 @@ use crate::run_dir::{RunDir, SOCKET};
 use crate::signal::Signal;
 use crate::supervise::{Action, End, Phase, Supervisor};
 use crate::sys::SignalMask;
-use crate::{beneath, configmap, messages, setup, spawn, sys, terminal};
+use crate::{beneath, configmap, messages, spawn, sys, terminal};
 
 /// How often a file is looked for that says that a unit is ready: no way to be told of it is there on every
 /// system.
@@ -41,6 +41,8 @@ pub(crate) struct Options {
     /// Where config maps are read from again.
     pub(crate) document: Option<PathBuf>,
     pub(crate) mask: SignalMask,
+    /// Whether there is anyone who would let us go on.
+    pub(crate) can_stop: bool,
 }
 
 /// Runs everything to its end; the exit status.
@@ -359,7 +361,7 @@ impl Init {
         if self.supervisor.unit(main).program.terminal == Some(false) {
             return;
         }
-        if let Err(error) = terminal::stopped(pid, by, !setup::is_process_1()) {
+        if let Err(error) = terminal::stopped(pid, by, self.options.can_stop) {
             messages::say(&format!("can't stop with the program: {error}"));
         }
     }

@@ -69,15 +69,15 @@ fn run() -> error::Result<u8> {
         Args::Help => return print(args::USAGE),
         Args::Version => return print(concat!("podinit ", env!("CARGO_PKG_VERSION"), "\n")),
     };
-    let is_told = matches!(run.what, What::Document(_)) && setup::is_process_1();
-    supervise(run).inspect_err(|error| {
-        if is_told {
+    let is_init = setup::is_init(&run.what);
+    supervise(run, is_init).inspect_err(|error| {
+        if is_init {
             run_dir::tell_failure(run_dir::DEFAULT.as_ref(), FAILED, &error.to_string());
         }
     })
 }
 
-fn supervise(run: args::Run) -> error::Result<u8> {
+fn supervise(run: args::Run, is_init: bool) -> error::Result<u8> {
     // First of all: from here on no signal is lost, and none ends us.
     let (signals, mask) =
         sys::hold_signals().map_err(|source| Error::System { what: "hold back signals", source })?;
@@ -87,7 +87,13 @@ fn supervise(run: args::Run) -> error::Result<u8> {
         What::Document(path) => (Config::read(&path)?, Some(path)),
     };
     setup::process(&config, run.subreaper)?;
-    let options = event_loop::Options { group: run.group, verbose: run.verbose, document, mask };
+    let options = event_loop::Options {
+        group: run.group,
+        verbose: run.verbose,
+        document,
+        mask,
+        can_stop: !is_init && !setup::is_process_1(),
+    };
     event_loop::run(config, signals, options)
 }
 

@@ -3,18 +3,25 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, Uid};
 use rustix::io::Errno;
 use rustix::process;
 use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
 
+use crate::args::{self, What};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::messages;
 
-/// Process 1 of its namespace or zone.
+/// Process 1 of its namespace or zone. In zones of other brands than lx no process has that number.
 pub(crate) fn is_process_1() -> bool {
     process::getpid() == process::Pid::INIT
+}
+
+/// Whether somebody outside waits for what becomes of the document: it is the one that whoever has made the container has put
+/// into the control directory. Others are named.
+pub(crate) fn is_init(what: &What) -> bool {
+    matches!(what, What::Document(path) if path == Path::new(args::CONFIG))
 }
 
 /// Standard streams, adoption of orphans, host name.
@@ -27,7 +34,7 @@ pub(crate) fn process(config: &Config, subreaper: bool) -> Result<()> {
         }
     }
     if let Some(folder) = &config.stdio {
-        pipes(folder)?;
+        pipes(folder, config.main_uid())?;
     }
     for warning in &config.warnings {
         messages::say(warning);
@@ -52,8 +59,9 @@ fn open(path: &Path, flags: OFlags) -> Result<OwnedFd> {
 }
 
 /// Takes the three pipes of a folder for standard streams, and their names away: whoever has made them sees by that that
-/// they are open. An init that is started anew by its brand does not find them, and ends.
-fn pipes(folder: &Path) -> Result<()> {
+/// they are open. An init that is started anew by its brand does not find them, and ends. They become the main program's
+/// user's: by /dev/stdout programs open them once more.
+fn pipes(folder: &Path, user: Option<u32>) -> Result<()> {
     type Become = fn(BorrowedFd<'_>) -> rustix::io::Result<()>;
     let streams: [(&str, OFlags, Become); 3] = [
         ("stdin", OFlags::RDONLY, |fd| dup2_stdin(fd)),
@@ -71,6 +79,13 @@ fn pipes(folder: &Path) -> Result<()> {
             return Err(Error::NotAPipe { path });
         }
         rustix::io::ioctl_fionbio(&fd, false).map_err(|e| unreadable(&path, e))?;
+        if let Some(Err(e)) = user.map(|uid| rustix::fs::fchown(&fd, Some(Uid::from_raw(uid)), None)) {
+            messages::say(&format!(
+                "can't give {} to user {}: {e}",
+                path.display(),
+                user.unwrap_or_default()
+            ));
+        }
         open_ones.push((path, fd, become_it));
     }
     for (path, fd, become_it) in open_ones {

@@ -51,6 +51,16 @@ pub trait Backend {
     /// Sends a signal to the first process, or to all.
     fn signal(&self, at: &Handle<'_>, signal: Signal, all: bool) -> Result<()>;
 
+    /// The same for a container that counts as stopped. What there is of it all the same may be killed.
+    fn signal_ended(&self, _at: &Handle<'_>, _signal: Signal) -> Result<()> {
+        Err(Error::NotRunning)
+    }
+
+    /// Whether the process in the record is there, while the container runs.
+    fn has_process(&self, _at: &Handle<'_>) -> Result<bool> {
+        Ok(true)
+    }
+
     /// What is, now.
     fn observe(&self, at: &Handle<'_>) -> Result<Observed>;
 

@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use super::Record;
 use super::lock::{LockFile, Mode, PATIENCE};
+use super::tree::remove;
 use crate::{Error, Id, Result};
 
 const LOCK: &str = "lock";
@@ -163,14 +164,6 @@ fn is_taken(e: &io::Error) -> bool {
 fn put(path: &Path, value: &impl serde::Serialize) -> Result<()> {
     let bytes = serde_json::to_vec(value).expect("what is kept has a JSON form");
     replace_private_file(path, &bytes).map_err(|e| Error::io(path.display().to_string(), e))
-}
-
-/// Removes a directory that may be gone already.
-fn remove(path: &Path) -> io::Result<()> {
-    match fs::remove_dir_all(path) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
-        other => other,
-    }
 }
 
 /// The containers of a state directory, by name.

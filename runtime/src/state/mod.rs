@@ -2,6 +2,7 @@
 
 mod dir;
 mod lock;
+mod tree;
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -117,7 +117,7 @@ pub enum Dataset {
 pub struct Readonly {
     /// Its name.
     pub dataset: String,
-    /// What it has been told itself; else what it inherits is restored.
+    /// What it has been told itself; else what it has received or inherits is restored.
     pub before: Option<String>,
 }
 
@@ -170,7 +170,8 @@ impl Plan {
                 if let Some(Readonly { dataset, before }) = readonly {
                     let undo = match before {
                         Some(value) => run(&[ZFS, "set", &format!("readonly={value}"), dataset]),
-                        None => run(&[ZFS, "inherit", "readonly", dataset]),
+                        // Without -S, a value that was received would be masked.
+                        None => run(&[ZFS, "inherit", "-S", "readonly", dataset]),
                     };
                     let set = run(&[ZFS, "set", "readonly=on", dataset]);
                     step(StepKind::Readonly, dataset, vec![set], vec![undo]);

@@ -18,12 +18,14 @@ use super::zoneadm::Said;
 const USAGE: &str = "usage: zonehost init -d gate|omnios|smartos [-l LINK]... [-p POOL[=MOUNTPOINT]]...
        zonehost inject [-n N] [-o OUTPUT] KIND PROGRAM [WORD...]
        zonehost inject -c
+       zonehost receive DATASET PROPERTY VALUE
        zonehost dump
 KINDs: fail, fail-after, hang, hang-after, garbage, kill, kill-after
 PROGRAMs: zonecfg, zoneadm, zlogin, zfs, dladm; the WORDs are among a call's arguments, in this order
 
 init makes a host, in $ZONEHOST_STATE or /run/zonehost; inject orders a failure at the Nth call that matches (the next, unless
-told) or forgets all orders (-c); dump prints everything that exists as JSON. Calls are in calls.jsonl of the folder.";
+told) or forgets all orders (-c); receive has a dataset's property come with a stream; dump
+prints everything that exists as JSON. Calls are in calls.jsonl of the folder.";
 
 /// What `garbage` prints: a line that has the shape of one of `list -p`, and what has no shape at all.
 const GARBAGE: &str = "-:\u{1}:no state:/:::\n\u{fffd}\u{fffd}\n";
@@ -38,6 +40,11 @@ pub(crate) fn zonehost(place: &Place, args: &[String]) -> Result<Said> {
         "init" => make(place, rest),
         "inject" => inject(place, rest),
         "dump" => dump(place).map(|all| Said::out(format!("{all:#}\n"))),
+        "receive" => {
+            let mut held = place.hold()?;
+            zfs::receive(&mut held.host, rest)?;
+            held.save().map(|()| Said::default())
+        }
         "keep" => keeper::keep(place, rest).map(|()| Said::default()),
         "begin" => init::begin(rest).map(|()| Said::default()),
         _ => Err(Failure::usage(USAGE)),

@@ -58,6 +58,15 @@ fn properties() {
     assert_eq!(all, "type\norigin\nmounted\nmountpoint\ncanmount\nreadonly\ndev.aurora:id\n");
     host.ok("zfs inherit readonly tank/a");
     assert_eq!(host.ok("zfs get -H -o value,source readonly tank/a"), "off\tdefault\n");
+    // What came with a stream is there again after -S, and not without.
+    for (restores, want) in [("inherit -S", "off\treceived\n"), ("inherit", "on\tinherited from tank/a\n")] {
+        host.ok("zfs set readonly=on tank/a");
+        host.ok("zonehost receive tank/a/b readonly off");
+        host.ok("zfs set readonly=on tank/a/b");
+        assert_eq!(host.ok("zfs get -H -o value,source readonly tank/a/b"), "on\tlocal\n");
+        host.ok(&format!("zfs {restores} readonly tank/a/b"));
+        assert_eq!(host.ok("zfs get -H -o value,source readonly tank/a/b"), want);
+    }
     host.refused("zfs set readonly=maybe tank/a", 1);
     host.refused("zfs set colour=red tank/a", 1);
     host.refused("zfs set readonly tank/a", 2);

@@ -72,6 +72,14 @@ impl Config {
         document::resolve(document).map_err(|(field, problem)| format!("{field}: {problem}"))
     }
 
+    /// Whom the main program runs as, where that is not podinit's own user.
+    pub(crate) fn main_uid(&self) -> Option<u32> {
+        match &self.units[self.main?].program.user {
+            UserOf::Ids(ids) if ids.uid != rustix::process::geteuid().as_raw() => Some(ids.uid),
+            _ => None,
+        }
+    }
+
     /// One program, as it stands on a command line, with podinit's own surroundings; or none at all.
     pub(crate) fn of_command(args: Vec<OsString>) -> Self {
         let units: Vec<Unit> = match args.is_empty() {

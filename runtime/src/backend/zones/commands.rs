@@ -13,11 +13,11 @@ use aurora_engine::host::{CommandError, CommandLine, HostPrograms, Programs};
 use aurora_zones::{Action, Plan};
 use rustix::fs::{CWD, Mode, mkfifoat};
 
-use super::list::{MAX_SHOWN, State, state_of};
+use super::list::{self, Listed, MAX_SHOWN, State, state_of};
 use crate::{Error, Result};
 
 /// A zone that boots or halts on a busy machine takes seconds; one that takes minutes hangs.
-const LIMIT: Duration = Duration::from_secs(120);
+pub(super) const LIMIT: Duration = Duration::from_secs(120);
 /// How long a zone may take to come down once it was halted.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Between two looks.
@@ -94,6 +94,12 @@ impl Commands {
     pub(super) fn state(&self, zone: &str) -> Result<Option<State>> {
         let (line, printed) = self.ask(&Plan::list())?;
         Ok(state_of(&printed, zone, &line)?)
+    }
+
+    /// All zones but the global one.
+    pub(super) fn zones(&self) -> Result<Vec<Listed>> {
+        let (line, printed) = self.ask(&Plan::list())?;
+        Ok(list::all(&printed, &line)?)
     }
 
     /// Halts a zone that is up. Others may do the same at the same time.

@@ -1,9 +1,13 @@
 //! The control directory from outside: what podinit leaves in it (docs/podinit.md, "the run directory").
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::fs::{DirBuilder, File};
+use std::io::{self, ErrorKind, Read};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{AtFlags, Mode, OFlags, statat, unlinkat};
+use rustix::io::Errno;
 use serde::Deserialize;
 
 use crate::{Error, Result, Signal};
@@ -20,9 +24,16 @@ const MAX_EXIT: u64 = 64 << 10;
 /// The pipes of a program without a terminal.
 pub(super) const PIPES: [&str; 3] = ["stdin", "stdout", "stderr"];
 
-/// Where podinit leaves what it tells: `rw` itself, or a folder in it for a process more.
+/// What podinit leaves in a run directory.
+const FILES: [&str; 3] = ["ready", "exit", "podinit.sock"];
+
+/// Where podinit leaves what it tells: `rw` itself, or a folder in it for a process more. What is in `rw` the zone's root may
+/// replace at any time, by links too, so it is gone through by descriptors, and no link is followed.
 #[derive(Debug, Clone)]
-pub(super) struct RunDir(PathBuf);
+pub(super) struct RunDir {
+    rw: PathBuf,
+    folder: Option<String>,
+}
 
 /// How the program has ended.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -45,44 +56,85 @@ impl Exit {
 impl RunDir {
     /// Of the zone's first program.
     pub(super) fn of(container: &Path) -> Self {
-        Self(container.join(FOLDER).join("rw"))
+        Self { rw: container.join(FOLDER).join("rw"), folder: None }
     }
 
     /// Of a process more.
     pub(super) fn of_exec(container: &Path, name: &str) -> Self {
-        Self(container.join(FOLDER).join("rw").join(name))
+        Self { folder: Some(name.to_owned()), ..Self::of(container) }
     }
 
-    pub(super) fn path(&self) -> &Path {
-        &self.0
+    pub(super) fn path(&self) -> PathBuf {
+        self.folder.as_ref().map_or_else(|| self.rw.clone(), |folder| self.rw.join(folder))
+    }
+
+    fn open(&self) -> rustix::io::Result<OwnedFd> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let rw = rustix::fs::open(&self.rw, flags, Mode::empty())?;
+        match &self.folder {
+            Some(folder) => rustix::fs::openat(&rw, folder, flags, Mode::empty()),
+            None => Ok(rw),
+        }
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.open().and_then(|dir| statat(&dir, name, AtFlags::SYMLINK_NOFOLLOW)).is_ok()
     }
 
     /// Whether the program has begun.
     pub(super) fn is_ready(&self) -> bool {
-        is_there(&self.0.join("ready"))
+        self.has("ready")
     }
 
     /// Whether podinit has taken the pipes.
     pub(super) fn has_pipes(&self) -> bool {
-        PIPES.iter().any(|name| is_there(&self.0.join(name)))
+        PIPES.iter().any(|name| self.has(name))
+    }
+
+    /// Makes the folder of a process more, which must not be there.
+    pub(super) fn make(&self) -> io::Result<()> {
+        DirBuilder::new().mode(0o700).create(self.path())
+    }
+
+    /// Removes it with what podinit has left in it. If there is more, the zone has made it, and it goes with the container.
+    pub(super) fn remove(&self) -> io::Result<()> {
+        let (Ok(dir), Some(folder)) = (self.open(), &self.folder) else { return Ok(()) };
+        for name in FILES {
+            match unlinkat(&dir, name, AtFlags::empty()) {
+                // A folder in its place, which illumos would unlink if it could.
+                Ok(()) | Err(Errno::NOENT | Errno::ISDIR | Errno::PERM) => {}
+                Err(e) => return Err(e.into()),
+            }
+        }
+        match std::fs::remove_dir(self.rw.join(folder)) {
+            Err(e)
+                if !matches!(
+                    e.kind(),
+                    ErrorKind::DirectoryNotEmpty | ErrorKind::NotADirectory | ErrorKind::NotFound
+                ) =>
+            {
+                Err(e)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// How it has ended; none as long as it has not. The zone's root may write anything there: it must not make us wait or
     /// read without end, and what is no end that podinit would tell is an error.
     pub(super) fn exit(&self) -> Result<Option<Exit>> {
-        let path = self.0.join("exit");
-        match is_file(&path) {
-            Ok(true) => {}
-            Ok(false) => return Err(failed(&path)(io::Error::other("not a regular file"))),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(e) => return Err(failed(&path)(e)),
+        let path = self.path().join("exit");
+        let not_a_file = || failed(&path)(io::Error::other("not a regular file"));
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let opened = self.open().and_then(|dir| rustix::fs::openat(&dir, "exit", flags, Mode::empty()));
+        let file = match opened {
+            Ok(file) => File::from(file),
+            Err(Errno::NOENT) => return Ok(None),
+            Err(Errno::LOOP | Errno::NXIO) => return Err(not_a_file()),
+            Err(e) => return Err(failed(&path)(e.into())),
+        };
+        if !file.metadata().map_err(failed(&path))?.is_file() {
+            return Err(not_a_file());
         }
-        let flags = rustix::fs::OFlags::RDONLY
-            | rustix::fs::OFlags::NONBLOCK
-            | rustix::fs::OFlags::NOFOLLOW
-            | rustix::fs::OFlags::CLOEXEC;
-        let file = rustix::fs::open(&path, flags, rustix::fs::Mode::empty());
-        let file = File::from(file.map_err(|e| failed(&path)(e.into()))?);
         let mut bytes = Vec::new();
         file.take(MAX_EXIT + 1).read_to_end(&mut bytes).map_err(failed(&path))?;
         if bytes.len() as u64 > MAX_EXIT {
@@ -95,14 +147,6 @@ impl RunDir {
 fn failed(path: &Path) -> impl Fn(io::Error) -> Error {
     let path = path.display().to_string();
     move |e| Error::io(path.clone(), e)
-}
-
-fn is_there(path: &Path) -> bool {
-    path.symlink_metadata().is_ok()
-}
-
-fn is_file(path: &Path) -> io::Result<bool> {
-    Ok(path.symlink_metadata()?.is_file())
 }
 
 #[cfg(test)]
@@ -132,5 +176,34 @@ mod tests {
         std::fs::remove_file(&path).unwrap();
         rustix::fs::mkfifoat(rustix::fs::CWD, &path, rustix::fs::Mode::RUSR).unwrap();
         assert!(run_dir.exit().is_err());
+    }
+
+    #[test]
+    fn links_lead_nowhere() {
+        let dir = tempfile::tempdir().unwrap();
+        let (run_dir, elsewhere) = (RunDir::of_exec(dir.path(), "exec-1"), dir.path().join("elsewhere"));
+        std::fs::create_dir_all(dir.path().join("zones/rw")).unwrap();
+        run_dir.make().unwrap();
+        assert_eq!(run_dir.make().unwrap_err().kind(), ErrorKind::AlreadyExists);
+        std::fs::create_dir(&elsewhere).unwrap();
+        for name in FILES {
+            std::fs::write(elsewhere.join(name), "{\"code\":7}").unwrap();
+        }
+        std::fs::remove_dir(run_dir.path()).unwrap();
+        std::os::unix::fs::symlink(&elsewhere, run_dir.path()).unwrap();
+        assert!(!run_dir.is_ready());
+        assert!(run_dir.exit().is_err());
+        run_dir.remove().unwrap();
+        assert_eq!(std::fs::read_dir(&elsewhere).unwrap().count(), FILES.len());
+        // What the zone has put there stays, and is no failure.
+        std::fs::remove_file(run_dir.path()).unwrap();
+        run_dir.make().unwrap();
+        std::fs::create_dir_all(run_dir.path().join("exit/deeper")).unwrap();
+        std::fs::write(run_dir.path().join("ready"), "").unwrap();
+        run_dir.remove().unwrap();
+        assert!(!run_dir.is_ready() && run_dir.path().join("exit/deeper").is_dir());
+        std::fs::remove_dir_all(run_dir.path().join("exit")).unwrap();
+        run_dir.remove().unwrap();
+        assert!(!run_dir.path().exists());
     }
 }

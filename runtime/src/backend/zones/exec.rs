@@ -2,12 +2,12 @@
 //! directory, so that nothing has to be quoted for a shell, and telling in a folder of the run directory whether it began and
 //! how it ended, so that zlogin's own failures are no program's.
 
-use std::fs::DirBuilder;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::os::fd::AsFd;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
+use std::time::Instant;
 
 use aurora_engine::fs::replace_private_file;
 use aurora_zones::exec_document;
@@ -16,10 +16,11 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
-use super::commands::{Commands, PODINIT, in_zone};
+use super::commands::{Commands, LIMIT, PODINIT, in_zone};
 use super::control::{FOLDER, INSIDE, INSIDE_RO, RunDir};
-use super::monitor::die;
+use super::monitor::{die, killed};
 use super::plan::{self, Ours};
+use super::stdio::say;
 use super::sys;
 use crate::backend::{Handle, own_program};
 use crate::console::Signals;
@@ -39,11 +40,10 @@ fn failed(e: io::Error) -> Error {
 
 /// Starts a process and waits until it has begun, or could not.
 pub(super) fn start(at: &Handle<'_>, ours: &Ours, process: &Process) -> Result<ProcessId> {
-    let place = Place::new(at.dir, &format!("exec-{}", std::process::id()));
+    // Of the caller's number it would come again while the process lives, and the zone's root could be there first.
+    let place = Place::new(at.dir, &format!("exec-{:016x}", RandomState::new().build_hasher().finish()));
     let document = exec_document(process, ours.is_lx, &format!("{INSIDE}/{}", place.name))?;
-    // One that was killed may have left it.
-    place.remove()?;
-    DirBuilder::new().mode(0o700).create(place.run_dir.path()).map_err(failed)?;
+    place.run_dir.make().map_err(failed)?;
     replace_private_file(&place.document, document.to_string().as_bytes()).map_err(failed)?;
     sys::close_on_exec().map_err(failed)?;
     let mut child = Command::new(own_program())
@@ -115,13 +115,12 @@ impl Place {
 
     /// Removes what the zone sees of it.
     fn remove(&self) -> Result<()> {
-        for result in [std::fs::remove_dir_all(self.run_dir.path()), std::fs::remove_file(&self.document)] {
-            match result {
-                Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(failed(e)),
-                _ => {}
-            }
+        // The document first: there are secrets in the environment of programs.
+        match std::fs::remove_file(&self.document) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(failed(e)),
+            _ => {}
         }
-        Ok(())
+        self.run_dir.remove().map_err(failed)
     }
 
     fn report(&self, error: Option<String>) -> Result<()> {
@@ -152,24 +151,26 @@ pub(super) fn run(dir: &Path, name: &str) -> Result<i32> {
     let mut zlogin = Command::new(&line.program);
     let mut zlogin = zlogin.args(&line.args).env_clear().env("LC_ALL", "C").spawn().map_err(failed)?;
     let mut attended = Attended { host: &host, zone: ours.zone(), place: &place, has_begun: false };
-    attended.until_end(&mut zlogin, &signals)?;
-    let exit = place.run_dir.exit()?;
-    if !attended.has_begun
-        && let Some(exit) = &exit
-    {
-        place.report(exit.error.clone())?;
-    }
+    let ended = attended.until_end(&mut zlogin, &signals).and_then(|()| place.run_dir.exit());
+    let reported = match &ended {
+        Ok(Some(exit)) if !attended.has_begun => place.report(exit.error.clone()),
+        Err(e) if !attended.has_begun => place.report(Some(e.to_string())),
+        _ => Ok(()),
+    };
+    // Whatever has failed, nothing of it is left.
     place.remove()?;
-    match exit {
+    reported?;
+    let exit = match ended? {
+        Some(exit) => exit,
+        // Its zone was halted.
+        None if attended.has_begun => killed(Signal::KILL),
         // zlogin has failed, and said why.
-        None => Ok(FAILED),
-        Some(exit) => {
-            if let Some(signal) = exit.signal() {
-                die(signal);
-            }
-            Ok(i32::from(exit.code))
-        }
+        None => return Ok(FAILED),
+    };
+    if let Some(signal) = exit.signal() {
+        die(signal);
     }
+    Ok(i32::from(exit.code))
 }
 
 /// A process that is waited for.
@@ -184,7 +185,13 @@ struct Attended<'a> {
 impl Attended<'_> {
     /// Waits for the end of its zlogin; sends signals on meanwhile.
     fn until_end(&mut self, zlogin: &mut Child, signals: &Signals) -> Result<()> {
+        let begun = Instant::now();
         while zlogin.try_wait().map_err(failed)?.is_none() {
+            if !self.has_begun && begun.elapsed() > LIMIT {
+                // Whoever has called holds the container's lock meanwhile.
+                zlogin.kill().and_then(|()| zlogin.wait()).map_err(failed)?;
+                return Err(failed(io::ErrorKind::TimedOut.into()));
+            }
             if !self.has_begun && self.place.run_dir.is_ready() {
                 self.has_begun = true;
                 self.place.report(None)?;
@@ -204,8 +211,7 @@ impl Attended<'_> {
     fn forward(&self, signal: Signal) {
         let socket = format!("{INSIDE}/{}/podinit.sock", self.place.name);
         if let Err(e) = self.host.signal(self.zone, Some(&socket), &signal.to_string()) {
-            // Nobody has asked who could be told.
-            eprintln!("runz: signal {signal}: {e}");
+            say(&format!("signal {signal}: {e}"));
         }
     }
 }

@@ -1,6 +1,8 @@
 //! What `zoneadm list -cp` prints: a line a zone, `id:name:state:path:uuid:brand:ip-type` and on some systems more, `\:` for a
 //! colon in a field (zoneadm(8), "list").
 
+use std::path::PathBuf;
+
 use aurora_engine::host::{CommandError, CommandLine};
 
 /// Fields that every system prints.
@@ -44,24 +46,41 @@ impl State {
     }
 }
 
-/// The state of a zone; none where there is no such zone. Anything that is not understood is an error, of whatever zone it
-/// tells: then nothing is known of any.
+/// A zone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Listed {
+    pub(super) name: String,
+    pub(super) state: State,
+    pub(super) path: PathBuf,
+}
+
+/// The state of a zone; none where there is no such zone.
 pub(super) fn state_of(
     printed: &[u8],
     zone: &str,
     line: &CommandLine,
 ) -> Result<Option<State>, CommandError> {
+    let all = all(printed, line)?;
+    Ok(all.into_iter().find(|listed| listed.name == zone).map(|listed| listed.state))
+}
+
+/// All zones but the global one. Anything that is not understood is an error, of whatever zone it tells: then nothing is known
+/// of any.
+pub(super) fn all(printed: &[u8], line: &CommandLine) -> Result<Vec<Listed>, CommandError> {
     let strange = |text: &str| CommandError::Output {
         line: line.clone(),
         text: text.chars().take(MAX_SHOWN).collect(),
     };
     let text = std::str::from_utf8(printed).map_err(|_| strange(&String::from_utf8_lossy(printed)))?;
-    let (mut found, mut is_complete) = (None, false);
+    let (mut found, mut is_complete) = (Vec::<Listed>::new(), false);
     for row in text.lines() {
-        let (name, state) = parse(row).ok_or_else(|| strange(row))?;
-        is_complete |= name == "global";
-        if name == zone && found.replace(state).is_some() {
+        let listed = parse(row).ok_or_else(|| strange(row))?;
+        if listed.name == "global" {
+            is_complete = true;
+        } else if found.iter().any(|other| other.name == listed.name) {
             return Err(strange(row));
+        } else {
+            found.push(listed);
         }
     }
     // There always is a global one: without, this is no list.
@@ -71,8 +90,7 @@ pub(super) fn state_of(
     Ok(found)
 }
 
-/// Name and state.
-fn parse(row: &str) -> Option<(String, State)> {
+fn parse(row: &str) -> Option<Listed> {
     let fields = fields(row);
     let [id, name, state, path, ..] = &fields[..] else { return None };
     let is_id = id == "-" || (!id.is_empty() && id.bytes().all(|b| b.is_ascii_digit()));
@@ -80,7 +98,7 @@ fn parse(row: &str) -> Option<(String, State)> {
         return None;
     }
     let (_, state) = State::ALL.iter().find(|(word, _)| word == state)?;
-    Some((name.clone(), *state))
+    Some(Listed { name: name.clone(), state: *state, path: path.into() })
 }
 
 fn fields(row: &str) -> Vec<String> {

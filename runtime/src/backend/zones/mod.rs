@@ -31,7 +31,7 @@ pub use aurora_zones::Dialect;
 use commands::Commands;
 use control::{Exit, RunDir};
 pub use facts::{Facts, Mounted, Podinit};
-use list::State;
+use list::{Listed, State};
 use plan::Ours;
 
 /// Between two looks at a program that begins.
@@ -126,9 +126,17 @@ impl Backend for Zones {
             let problem = "no dataset is mounted where it lies";
             return Err(Error::NoZoneRoot { path: ours.root, problem });
         }
-        if let Some(state) = self.host.state(ours.zone())? {
-            let problem = format!("there is a zone of its name already, {}: {}", state.name(), ours.zone());
-            return Err(backend(&problem));
+        let path = ours.root.parent().unwrap_or(&ours.root);
+        for Listed { name, state, path: other } in self.host.zones()? {
+            if name == ours.zone() {
+                let problem = format!("there is a zone of its name already, {}: {name}", state.name());
+                return Err(backend(&problem));
+            }
+            if path.starts_with(&other) || other.starts_with(path) {
+                let problem =
+                    format!("zone {name} lies there already, {}: {}", state.name(), other.display());
+                return Err(backend(&problem));
+            }
         }
         for step in ours.plan.steps().iter().filter(|step| step.kind == aurora_zones::StepKind::Vnic) {
             if self.host.has_vnic(&step.object)? {
@@ -177,7 +185,7 @@ impl Backend for Zones {
             }),
             Some(State::Running) => self.host.signal(ours.zone(), None, &signal.to_string()),
             // No process is there. What a program would not live through, its zone does not.
-            Some(State::Ready) => {
+            Some(State::Ready) if signal.ends_by_default() => {
                 self.host.halt(&ours.plan)?;
                 monitor::signal(at.dir, signal)
             }
@@ -188,14 +196,34 @@ impl Backend for Zones {
         }
     }
 
+    /// That a program has ended is what the zone's root can write. The zone is killed all the same.
+    fn signal_ended(&self, at: &Handle<'_>, signal: Signal) -> Result<()> {
+        match plan::of_container(at.dir)? {
+            Some(ours) if signal == Signal::KILL => match self.host.state(ours.zone())? {
+                Some(State::Running | State::ShuttingDown | State::Down) => self.host.halt(&ours.plan),
+                _ => Err(Error::NotRunning),
+            },
+            _ => Err(Error::NotRunning),
+        }
+    }
+
+    /// The zone goes on without its monitor.
+    fn has_process(&self, at: &Handle<'_>) -> Result<bool> {
+        Ok(monitor::holder(at.dir)?.is_some())
+    }
+
     fn observe(&self, at: &Handle<'_>) -> Result<Observed> {
         let Some(ours) = plan::of_container(at.dir)? else { return Ok(Observed::Absent) };
         match self.host.state(ours.zone())? {
             None => Ok(Observed::Absent),
             Some(State::Configured | State::Incomplete | State::Installed) => Ok(Observed::Ended),
             Some(State::Ready) => Ok(Observed::Waiting),
-            // Its brand may start podinit anew, if nobody is there to halt it.
-            Some(State::Running) if RunDir::of(at.dir).exit()?.is_some() => Ok(Observed::Ended),
+            // Its brand may start podinit anew, and nobody is there to halt it. What can't be read, the zone's root has written.
+            Some(State::Running)
+                if monitor::holder(at.dir)?.is_none() && matches!(RunDir::of(at.dir).exit(), Ok(Some(_))) =>
+            {
+                Ok(Observed::Ended)
+            }
             Some(State::Running | State::ShuttingDown | State::Down) => Ok(Observed::Running),
             Some(State::Mounted) => Err(Error::ZoneState {
                 zone: ours.zone().to_owned(),

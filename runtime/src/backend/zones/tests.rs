@@ -35,6 +35,8 @@ struct Model {
     links: Vec<String>,
     is_readonly: bool,
     zonepath: String,
+    /// Lines of zones that are not ours.
+    others: String,
     calls: usize,
     /// Which call, and what happens to it.
     fault: Option<(usize, Fault)>,
@@ -76,7 +78,7 @@ impl Model {
             ["/usr/sbin/zoneadm", "list", "-c", "-p"] => {
                 let line = |state| format!("-:{ZONE}:{state}:{}::ipkg:excl\n", self.zonepath);
                 let zone = self.zone.map(line);
-                Answer::output(format!("{GLOBAL}{}", zone.unwrap_or_default()))
+                Answer::output(format!("{GLOBAL}{}{}", zone.unwrap_or_default(), self.others))
             }
             ["/usr/sbin/zonecfg", "-z", _, "-f", _] if self.zone.is_none() => {
                 self.zone = Some("configured");
@@ -110,7 +112,7 @@ impl Model {
                 self.is_readonly = true;
                 Answer::default()
             }
-            ["/usr/sbin/zfs", "inherit", "readonly", "tank/web"] => {
+            ["/usr/sbin/zfs", "inherit", "-S", "readonly", "tank/web"] => {
                 self.is_readonly = false;
                 Answer::default()
             }
@@ -368,6 +370,18 @@ fn what_no_zone_can_be_made_of_is_said_before() {
     assert!(place.is_clean());
     let log = place.programs.log();
     assert!(!log.iter().any(|line| line.contains("zonecfg")), "{log:?}");
+    // What is in another zone, or has one in it, is not touched.
+    for there in ["web", "web/root/zones/x", "."] {
+        let place = Place::new();
+        let path = place.dir.path().canonicalize().unwrap().join(there);
+        let path = path.display().to_string();
+        let path = path.trim_end_matches("/.");
+        place.model.lock().unwrap().others = format!("7:other:running:{path}::lx:excl\n");
+        let said = place.create().unwrap_err().to_string();
+        assert_eq!(said, format!("zones: zone other lies there already, running: {path}"));
+        assert!(place.is_clean());
+        assert!(!place.programs.log().iter().any(|line| line.contains("chmod")));
+    }
     // One of the same name is somebody else's.
     let place = Place::new();
     place.model.lock().unwrap().zone = Some("installed");

@@ -4,6 +4,7 @@
 use aurora_zones::{Step, StepKind};
 
 use super::commands::Commands;
+use super::control::RunDir;
 use super::list::State;
 use super::plan::{MONITOR, Ours};
 use super::{fail, monitor};
@@ -14,7 +15,7 @@ use crate::{Error, Result};
 pub(super) fn all(at: &Handle<'_>, ours: &Ours, host: &Commands) -> Result<()> {
     for entry in at.record.undo.iter().rev() {
         if entry == MONITOR {
-            monitor::end(at.dir)?;
+            monitor::end(at.dir, is_over(at, ours, host)?)?;
             continue;
         }
         let named = |step: &&Step| *entry == format!("{} {}", step.kind, step.object);
@@ -26,6 +27,12 @@ pub(super) fn all(at: &Handle<'_>, ours: &Ours, host: &Commands) -> Result<()> {
         fail::point(&format!("undone-{}", step.kind));
     }
     Ok(())
+}
+
+/// Whether the program has ended: its monitor is about to end the same way then, and somebody may wait for that.
+fn is_over(at: &Handle<'_>, ours: &Ours, host: &Commands) -> Result<bool> {
+    let has_told = !matches!(RunDir::of(at.dir).exit(), Ok(None));
+    Ok(has_told || !host.state(ours.zone())?.is_some_and(State::is_up))
 }
 
 fn one(step: &Step, zone: &str, host: &Commands) -> Result<()> {

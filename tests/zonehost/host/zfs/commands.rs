@@ -196,7 +196,7 @@ fn set(host: &mut Host, args: &[String]) -> Result<()> {
 }
 
 /// "Clears the specified property, causing it to be inherited from an ancestor, restored to default if no ancestor has the
-/// property set".
+/// property set". What was received is masked, unless `-S` is there: it is taken again then. (Here what is masked is gone.)
 fn inherit(host: &mut Host, args: &[String]) -> Result<()> {
     let options = options(args, "rS")?;
     let [property, names @ ..] = options.operands else { return Err(Failure::usage(USAGE)) };
@@ -209,6 +209,9 @@ fn inherit(host: &mut Host, args: &[String]) -> Result<()> {
         }
         let below = if options.has('r') { descendants(host, name) } else { Vec::new() };
         for dataset in below.iter().chain([name]) {
+            if let Some(dataset) = host.datasets.get_mut(dataset).filter(|_| !options.has('S')) {
+                dataset.received.remove(property);
+            }
             change(host, dataset, property, None)?;
         }
     }

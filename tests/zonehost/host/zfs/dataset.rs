@@ -20,12 +20,15 @@ pub(crate) struct Dataset {
     pub(super) origin: Option<String>,
     /// Set here, and not got from above.
     pub(super) properties: BTreeMap<String, String>,
+    /// What came with a stream.
+    #[serde(default)]
+    pub(super) received: BTreeMap<String, String>,
     pub(super) mounted: bool,
 }
 
 impl Dataset {
     pub(crate) fn new(folder: String) -> Self {
-        Self { folder, origin: None, properties: BTreeMap::new(), mounted: false }
+        Self { folder, origin: None, properties: BTreeMap::new(), received: BTreeMap::new(), mounted: false }
     }
 
     /// A property that is set here.
@@ -36,6 +39,14 @@ impl Dataset {
 
 pub(super) fn missing(name: &str) -> Failure {
     Failure::error(format!("cannot open '{name}': dataset does not exist"))
+}
+
+/// `zonehost receive DATASET PROPERTY VALUE`: as if a stream had brought it.
+pub(crate) fn receive(host: &mut Host, args: &[String]) -> Result<()> {
+    let [name, property, value] = args else { return Err(Failure::usage("receive DATASET PROPERTY VALUE")) };
+    let dataset = host.datasets.get_mut(name).ok_or_else(|| missing(name))?;
+    dataset.received.insert(property.clone(), value.clone());
+    Ok(())
 }
 
 /// A pool of this name, mounted below the root folder where that is possible.
@@ -87,14 +98,19 @@ pub(super) fn value(host: &Host, name: &str, property: &str) -> (String, String)
     if let Some(set) = dataset.properties.get(property) {
         return (set.clone(), "local".to_owned());
     }
+    if let Some(received) = dataset.received.get(property) {
+        return (received.clone(), "received".to_owned());
+    }
     let mut above = if NOT_INHERITED.contains(&property) { "" } else { name };
     while let Some((next, _)) = above.rsplit_once(['/', '@']) {
-        let from = host.datasets.get(next).and_then(|dataset| dataset.properties.get(property));
+        let set = |dataset: &'_ Dataset| {
+            dataset.properties.get(property).or(dataset.received.get(property)).cloned()
+        };
+        let from = host.datasets.get(next).and_then(set);
         if let Some(found) = from {
             let below = name[next.len()..].trim_start_matches(['/', '@']);
             let is_path = property == "mountpoint" && !["none", "legacy"].contains(&found.as_str());
-            let text =
-                if is_path { format!("{}/{below}", found.trim_end_matches('/')) } else { found.clone() };
+            let text = if is_path { format!("{}/{below}", found.trim_end_matches('/')) } else { found };
             return (text, format!("inherited from {next}"));
         }
         above = next;

@@ -5,4 +5,4 @@ mod dataset;
 mod print;
 
 pub(crate) use commands::zfs;
-pub(crate) use dataset::{Dataset, destroy_all, make_pool, mounted_at};
+pub(crate) use dataset::{Dataset, destroy_all, make_pool, mounted_at, receive};
