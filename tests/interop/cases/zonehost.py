@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+import time
 
 from cases import podinit as podinit_case
 from cases._runz import tree
@@ -285,19 +286,23 @@ def together(t, program, podinit):
             said = [process.communicate()[1].decode().strip() for process in all_]
             fine = all(process.returncode == 0 for process in all_)
             t.check("together: " + command, fine and sorted(said) == [""] + ["zoneadm: zone 'web': " + says] * 5, said)
+        began = time.monotonic()
+        host.run("zoneadm", "-z", "web", "ready")
+        whole = time.monotonic() - began
+        host.run("zoneadm", "-z", "web", "halt")
         killed = 0
         with open("/dev/null", "w") as nobody:
             for n in range(20):
                 process = subprocess.Popen(host.enter("zoneadm", "-z", "web", "ready"), stderr=nobody)
-                t.run("sleep", "%.3f" % (n * 0.01))
+                time.sleep(whole * n / 20)
                 # nsenter's child, which is zoneadm; the one above ends as it does.
                 killed += host.run("pkill", "-9", "-x", "zoneadm").returncode == 0
                 process.wait()
                 done = host.run("zoneadm", "-z", "web", "halt")
                 left = dict(host.dump(), zones=None, datasets=None)
                 fine = done.returncode == 0 and host.state("web") == "installed"
-                t.check("killed after %d ms" % (n * 10), fine and left == dict(before, zones=None, datasets=None), (done.stderr, left))
-        t.check("some were killed", killed > 3, killed)
+                t.check("killed after %d of 20 parts" % n, fine and left == dict(before, zones=None, datasets=None), (done.stderr, left))
+        t.check("some were killed", killed > 0, killed)
         web.down()
         t.check("together: nothing left", host.dump() == before, host.dump())
 
