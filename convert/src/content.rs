@@ -131,16 +131,21 @@ impl Content {
     /// Fills `buf` from `offset`, zeros for holes. The range must lie within the file.
     pub fn read_at(&self, buf: &mut [u8], offset: u64, cache: &mut BlockCache) -> io::Result<()> {
         let end = offset + buf.len() as u64;
-        buf.fill(0);
         let first = self.extents.partition_point(|e| e.offset + e.len <= offset);
+        let mut filled = 0;
         for extent in &self.extents[first..] {
             if extent.offset >= end {
                 break;
             }
             let (from, to) = (extent.offset.max(offset), (extent.offset + extent.len).min(end));
-            let part = &mut buf[(from - offset) as usize..(to - offset) as usize];
-            cache.read(&extent.data, from - extent.offset, part)?;
+            let part = (from - offset) as usize..(to - offset) as usize;
+            if filled < part.start {
+                buf[filled..part.start].fill(0);
+            }
+            filled = filled.max(part.end);
+            cache.read(&extent.data, from - extent.offset, &mut buf[part])?;
         }
+        buf[filled..].fill(0);
         Ok(())
     }
 

@@ -115,8 +115,9 @@ impl<'a, 'c> Records<'a, 'c> {
         let (counted, stored) = Counted::new(opened);
         let (codec, mut reader) =
             codec::reader(Box::new(counted), ctx.options.max_decoded, ctx.options.threads).map_err(fault)?;
-        // What another program sends is not read ahead: it is stopped by dropping the reader.
-        if ctx.options.threads > 1 && matches!(input, Input::File(_)) {
+        // Unpacking ahead is worth a thread, reading alone is not. What another program sends is not read ahead: it is stopped by
+        // dropping the reader.
+        if codec != Codec::None && ctx.options.threads > 1 && matches!(input, Input::File(_)) {
             reader = Box::new(read_ahead(reader, AHEAD).map_err(fault)?);
         }
         let body: Option<Body> = match again {
