@@ -10,7 +10,7 @@ use aurora_convert::Ctx;
 use aurora_convert::names::ImageName;
 use aurora_convert::ops::{self, UnpackOptions};
 
-use crate::state::{LockFile, Mode, PRIVATE, make_root};
+use crate::state::{LockFile, Mode, PRIVATE, make_root, remove_tree};
 use crate::{Error, Id, Result, Runtime};
 
 /// Which image, and what of it.
@@ -79,7 +79,7 @@ impl ImagePlace {
                 continue;
             }
             match entry.file_type()?.is_dir() {
-                true => std::fs::remove_dir_all(entry.path())?,
+                true => remove_tree(&entry.path())?,
                 false => std::fs::remove_file(entry.path())?,
             }
         }

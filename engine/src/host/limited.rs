@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::Timespec;
 use rustix::io::Errno;
-use rustix::process::{Pid, Signal, kill_process_group};
 
+use super::process::give_up;
 use super::{CommandError, CommandLine, MAX_OUTPUT, MAX_STDERR};
 
 /// Between two looks at a program that says nothing.
@@ -25,8 +25,9 @@ pub(super) fn run(line: &CommandLine, limit: Duration) -> Result<Vec<u8>, Comman
     command.env_clear().env("LC_ALL", "C").process_group(0);
     let mut child = command.spawn().map_err(failed)?;
     let done = attend(&mut child, line, limit);
-    if done.is_err() {
-        end(&mut child);
+    // Where it has ended already there is nothing to kill.
+    if done.is_err() && matches!(child.try_wait(), Ok(None)) {
+        give_up(&mut child);
     }
     done
 }
@@ -107,19 +108,6 @@ fn wait(pipes: [&dyn Watched; 2]) -> io::Result<()> {
         Ok(_) | Err(Errno::INTR) => Ok(()),
         Err(e) => Err(e.into()),
     }
-}
-
-/// Ends it and what it has started. Where it has ended already there is nothing to wait for.
-fn end(child: &mut Child) {
-    if !matches!(child.try_wait(), Ok(None)) {
-        return;
-    }
-    // It is being given up because of another error, which is the one to be told.
-    if let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
-        let _ = kill_process_group(pid, Signal::KILL);
-    }
-    let _ = child.kill();
-    let _ = child.wait();
 }
 
 #[cfg(test)]

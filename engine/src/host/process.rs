@@ -116,13 +116,18 @@ impl Drop for Running {
         if self.ended.is_some() {
             return;
         }
-        // It is being given up because of another error, which is the one to be told.
-        if let Some(pid) = i32::try_from(self.child.id()).ok().and_then(rustix::process::Pid::from_raw) {
-            let _ = rustix::process::kill_process_group(pid, rustix::process::Signal::KILL);
-        }
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        give_up(&mut self.child);
     }
+}
+
+/// Kills a process, that has not been waited for and leads a group, and whatever it has started.
+pub(super) fn give_up(child: &mut Child) {
+    // It is being given up because of another error, which is the one to be told.
+    if let Some(pid) = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw) {
+        let _ = rustix::process::kill_process_group(pid, rustix::process::Signal::KILL);
+    }
+    let _ = child.kill();
+    let _ = child.wait();
 }
 
 /// Reads to the end and keeps the last [`MAX_STDERR`] bytes.

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::Record;
 use super::lock::{LockFile, Mode, PATIENCE};
-use super::tree::remove;
+use super::tree::remove_tree;
 use crate::{Error, Id, Result};
 
 const LOCK: &str = "lock";
@@ -61,7 +61,7 @@ impl StateDir {
             return Err(Error::Exists);
         }
         let new = root.join(format!(":new-{id}-{}", std::process::id()));
-        remove(&new).map_err(failed(&new))?;
+        remove_tree(&new).map_err(failed(&new))?;
         DirBuilder::new().mode(PRIVATE).create(&new).map_err(failed(&new))?;
         let make = || -> Result<LockFile> {
             let lock = LockFile::open(&new.join(LOCK), Mode::Exclusive).map_err(failed(&new))?;
@@ -77,7 +77,7 @@ impl StateDir {
         };
         match make() {
             Ok(lock) => Ok(Self { path, _lock: lock }),
-            Err(e) => Err(e.after(remove(&new).map_err(failed(&new)))),
+            Err(e) => Err(e.after(remove_tree(&new).map_err(failed(&new)))),
         }
     }
 
@@ -138,7 +138,7 @@ impl StateDir {
         let gone = self.path.with_file_name(format!(":del-{name}-{}", std::process::id()));
         fs::rename(&self.path, &gone).map_err(failed)?;
         crate::fail::point("state-renamed");
-        remove(&gone).map_err(failed)
+        remove_tree(&gone).map_err(failed)
     }
 }
 
@@ -206,7 +206,7 @@ pub(crate) fn sweep(root: &Path, id: &Id) -> Result<()> {
         });
         // One that is locked is at work.
         if of_id && LockFile::is_free(&entry.path().join(LOCK)).unwrap_or(true) {
-            remove(&entry.path()).map_err(failed)?;
+            remove_tree(&entry.path()).map_err(failed)?;
         }
     }
     Ok(())

@@ -15,6 +15,7 @@ use crate::OCI_VERSION;
 pub use dir::default_root;
 pub(crate) use dir::{PRIVATE, StateDir, ids, make_root, sweep};
 pub(crate) use lock::{LockFile, Mode};
+pub(crate) use tree::remove_tree;
 
 /// What a container is doing, as everyone may know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -14,7 +14,7 @@ use rustix::io::Errno;
 const AT_A_TIME: usize = 1 << 16;
 
 /// Removes a directory that may be gone already. Nothing else works in it. No link is followed.
-pub(super) fn remove(path: &Path) -> io::Result<()> {
+pub(crate) fn remove_tree(path: &Path) -> io::Result<()> {
     let top = match open(rustix::fs::CWD, path) {
         Err(Errno::NOENT) => return Ok(()),
         other => other?,
@@ -87,7 +87,7 @@ mod tests {
     fn deep_and_wide() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("gone");
-        remove(&path).unwrap();
+        remove_tree(&path).unwrap();
         fs::create_dir(&path).unwrap();
         let outside = dir.path().join("outside");
         fs::create_dir(&outside).unwrap();
@@ -105,7 +105,7 @@ mod tests {
             deep = open(deep.as_fd(), "d").unwrap();
         }
         drop(deep);
-        remove(&path).unwrap();
+        remove_tree(&path).unwrap();
         assert!(!path.exists() && outside.join("file").exists());
     }
 }

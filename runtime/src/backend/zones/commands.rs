@@ -14,6 +14,7 @@ use aurora_zones::{Action, Plan};
 use rustix::fs::{CWD, Mode, mkfifoat};
 
 use super::list::{self, Listed, MAX_SHOWN, State, state_of};
+use crate::state::remove_tree;
 use crate::{Error, Result};
 
 /// A zone that boots or halts on a busy machine takes seconds; one that takes minutes hangs.
@@ -60,10 +61,7 @@ impl Commands {
             Action::MakeDir(path) => {
                 DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed(path))
             }
-            Action::RemoveDir(path) => match std::fs::remove_dir_all(path) {
-                Err(e) if e.kind() != io::ErrorKind::NotFound => Err(failed(path)(e)),
-                _ => Ok(()),
-            },
+            Action::RemoveDir(path) => remove_tree(Path::new(path)).map_err(failed(path)),
             Action::WriteFile(path, text) => {
                 replace_private_file(Path::new(path), text.as_bytes()).map_err(failed(path))
             }
@@ -178,12 +176,12 @@ impl Commands {
     /// Sends a signal to a unit of a podinit in a zone, whose socket is there. Names and not numbers: they are what both
     /// sides have in common.
     pub(super) fn signal(&self, zone: &str, socket: Option<&str>, signal: &str) -> Result<()> {
-        let mut words = vec!["-Q", "-S", zone, PODINIT, "--ctl"];
+        let mut words = vec![PODINIT, "--ctl"];
         if let Some(socket) = socket {
             words.extend(["--socket", socket]);
         }
         words.extend(["signal", "main", signal]);
-        self.0.run(&CommandLine::new(ZLOGIN, &words))?;
+        self.0.run(&in_zone(zone, &words))?;
         Ok(())
     }
 }
