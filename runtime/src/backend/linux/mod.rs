@@ -216,8 +216,9 @@ impl Backend for Linux {
             while !is_free(&entering) && begun.elapsed() <= PATIENCE {
                 std::thread::sleep(PAUSE);
             }
-            // Another container may have the same group by now.
-            return match group.pids()?.is_empty() {
+            // Another container may have the same group by now. What only ends there is none: those copies let go of the
+            // lock before they leave the group.
+            return match group.pids()?.into_iter().all(proc::is_ending) {
                 true => group.remove(),
                 false => Ok(()),
             };

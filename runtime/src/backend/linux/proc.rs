@@ -6,9 +6,8 @@ use crate::state::ProcessId;
 
 /// A process by its number, with what makes it that one; `None` when it is gone or a zombie.
 pub(super) fn id(pid: i32) -> Option<ProcessId> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let (state, start) = parse_stat(&stat)?;
-    (!matches!(state, 'Z' | 'X')).then_some(ProcessId { pid, start })
+    let stat = stat(pid)?;
+    (!stat.has_ended()).then_some(ProcessId { pid, start: stat.start })
 }
 
 /// Whether it is there and has not ended.
@@ -16,12 +15,43 @@ pub(super) fn is_alive(process: ProcessId) -> bool {
     id(process.pid) == Some(process)
 }
 
-/// State and start time (the third and the 22nd field). The second may hold anything, parentheses too.
-fn parse_stat(text: &str) -> Option<(char, u64)> {
+/// Whether it has ended or is about to: it has let go of its files by then, or will without doing anything else. A control
+/// group counts such a process still.
+pub(super) fn is_ending(pid: i32) -> bool {
+    stat(pid).is_none_or(|stat| stat.has_ended() || stat.flags & PF_EXITING != 0)
+}
+
+/// Of the kernel's flags of a process (`include/linux/sched.h`): it is in `exit`.
+const PF_EXITING: u64 = 0x4;
+
+/// What is read of `/proc/PID/stat` (proc_pid_stat(5)).
+#[derive(Debug, PartialEq, Eq)]
+struct Stat {
+    /// The third field.
+    state: char,
+    /// The ninth.
+    flags: u64,
+    /// The 22nd: in clock ticks since the system began.
+    start: u64,
+}
+
+impl Stat {
+    fn has_ended(&self) -> bool {
+        matches!(self.state, 'Z' | 'X')
+    }
+}
+
+fn stat(pid: i32) -> Option<Stat> {
+    parse_stat(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+}
+
+/// The second field may hold anything, parentheses too.
+fn parse_stat(text: &str) -> Option<Stat> {
     let (_, rest) = text.rsplit_once(") ")?;
     let mut fields = rest.split(' ');
     let state = fields.next()?.chars().next()?;
-    Some((state, fields.nth(18)?.parse().ok()?))
+    let flags = fields.nth(5)?.parse().ok()?;
+    Some(Stat { state, flags, start: fields.nth(12)?.parse().ok()? })
 }
 
 /// The mask of what this process may do.
@@ -67,7 +97,7 @@ mod tests {
     fn a_name_with_parentheses_does_not_shift_fields() {
         let fields: Vec<String> = (4..=30).map(|n| n.to_string()).collect();
         let stat = format!("7 (a) b (c)) S {}\n", fields.join(" "));
-        assert_eq!(parse_stat(&stat), Some(('S', 22)));
+        assert_eq!(parse_stat(&stat), Some(Stat { state: 'S', flags: 9, start: 22 }));
         assert_eq!(parse_stat("7 (a) S 4"), None);
     }
 
@@ -76,6 +106,18 @@ mod tests {
         let me = id(std::process::id() as i32).unwrap();
         assert!(is_alive(me));
         assert!(!is_alive(ProcessId { start: me.start + 1, ..me }));
+    }
+
+    #[test]
+    fn what_has_ended_is_ending_and_this_is_not() {
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let pid = child.id() as i32;
+        while id(pid).is_some() {
+            std::thread::yield_now();
+        }
+        assert!(is_ending(pid) && !is_ending(std::process::id() as i32));
+        child.wait().unwrap();
+        assert!(is_ending(pid));
     }
 
     #[test]
