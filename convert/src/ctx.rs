@@ -1,10 +1,12 @@
 //! What every long operation is given: options, progress, cancellation, and a place for losses.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 
-use aurora_engine::body::SpoolBudget;
+use aurora_engine::body::{Nursery, SpoolBudget};
+use aurora_engine::fs;
 use aurora_engine::host::{HostPrograms, Programs, Zfs};
 pub use aurora_engine::remote::{ClientOptions, RateLimit, Trust};
 
@@ -117,6 +119,8 @@ pub struct Ctx<'a> {
     pub spools: SpoolBudget,
     programs: Arc<dyn Programs>,
     losses: Mutex<Vec<Loss>>,
+    /// See [`Ctx::nurse`].
+    nursery: Mutex<Option<Arc<Nursery>>>,
 }
 
 /// More losses than anyone reads; the count goes on, the list ends.
@@ -127,7 +131,15 @@ impl<'a> Ctx<'a> {
     pub fn new(options: Options, progress: &'a dyn Progress, cancel: &'a Cancel) -> Self {
         let spools = SpoolBudget::new(options.memory / 2, &options.temp_dir);
         let programs = Arc::new(HostPrograms::new(cancel.flag()));
-        Self { options, progress, cancel, spools, programs, losses: Mutex::default() }
+        Self {
+            options,
+            progress,
+            cancel,
+            spools,
+            programs,
+            losses: Mutex::default(),
+            nursery: Mutex::default(),
+        }
     }
 
     /// For one of several jobs: what is lost is its own, and memory is shared by all. Spools of a job go where those of
@@ -140,6 +152,7 @@ impl<'a> Ctx<'a> {
             spools: self.spools.clone(),
             programs: Arc::clone(&self.programs),
             losses: Mutex::default(),
+            nursery: Mutex::default(),
         }
     }
 
@@ -192,8 +205,47 @@ impl<'a> Ctx<'a> {
         losses
     }
 
+    /// Has large contents become files beside `target`, a directory that they are read for, until what is returned is dropped.
+    /// That saves copying them; where there can be no such place they go to spools like all others.
+    pub(crate) fn nurse(&self, target: &Path) -> Nursing<'_> {
+        let nursery = nursery_beside(target).map(Arc::new);
+        *self.nursery.lock().unwrap_or_else(PoisonError::into_inner) = nursery;
+        Nursing(&self.nursery)
+    }
+
+    /// Where they go.
+    pub(crate) fn nursery(&self) -> Option<Arc<Nursery>> {
+        self.nursery.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Frees what is large beside whatever comes next: a process that ends does not wait for it.
+    pub(crate) fn free<T: Send + 'static>(&self, value: T) {
+        if self.options.threads > 1 {
+            // Where no thread can be started, the value goes with what would have been its work.
+            let _ = thread::Builder::new().name("free".into()).spawn(move || drop(value));
+        }
+    }
+
     /// Fails when the user has stopped the work.
     pub fn check(&self) -> Result<()> {
         if self.cancel.is_set() { Err(Error::from(ErrorKind::Interrupted)) } else { Ok(()) }
     }
+}
+
+/// As long as this is there, there is a place for large contents.
+pub(crate) struct Nursing<'a>(&'a Mutex<Option<Arc<Nursery>>>);
+
+impl Drop for Nursing<'_> {
+    fn drop(&mut self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
+/// In the directory that `target` is in, if both are of one file system.
+fn nursery_beside(target: &Path) -> Option<Nursery> {
+    let parent = match target.parent()? {
+        parent if parent.as_os_str().is_empty() => Path::new("."),
+        parent => parent,
+    };
+    fs::is_one_file_system(parent, target).then(|| Nursery::create(parent).ok())?
 }

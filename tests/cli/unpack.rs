@@ -64,3 +64,35 @@ fn what_can_not_be_unpacked_is_said() {
     sample.run(&["unpack", "oci:none", "x"]).exits(3).says("no such image");
     assert_eq!(sample.names(), ["lay"]);
 }
+
+/// Files that wait beside the target for their names: replaced, linked, and with a hole.
+#[test]
+fn large_files_get_their_names_without_a_copy() {
+    use std::os::unix::fs::MetadataExt;
+    let sample = Sample::new();
+    let tree = sample.join("large");
+    std::fs::create_dir(&tree).expect("it is new");
+    let write =
+        |name: &str, byte: u8| std::fs::write(tree.join(name), [byte; 200_000]).expect("there is room");
+    write("replaced", b'a');
+    write("kept", b'b');
+    std::fs::hard_link(tree.join("kept"), tree.join("linked")).expect("both are on one file system");
+    let sparse = std::fs::File::create(tree.join("sparse")).expect("there is room");
+    sparse.set_len(100 << 20).expect("a hole takes none");
+    sample.run(&["convert", "-q", "dir:large", "oci:lower"]).exits(0);
+    write("replaced", b'c');
+    sample.run(&["pack", "-q", "--base", "oci:lower", "large", "oci:both"]).exits(0);
+    std::fs::create_dir(sample.join("empty")).expect("it is new");
+    for (target, options) in [("out", &["--threads", "1"][..]), ("empty", &[]), ("bundle", &["--bundle"])] {
+        sample.run(&[&["unpack", "oci:both", target], options].concat()).exits(0).quietly();
+        let root = sample.join(target).join(if target == "bundle" { "rootfs" } else { "" });
+        sample.run(&["diff", &format!("dir:{}", root.display()), "dir:large"]).exits(0);
+        let links = |name: &str| std::fs::metadata(root.join(name)).expect("it was unpacked").nlink();
+        assert_eq!([links("replaced"), links("kept"), links("sparse")], [1, 2, 1]);
+    }
+    sample.run(&["convert", "-q", "oci:both", "dir:converted"]).exits(0);
+    sample.run(&["diff", "dir:converted", "dir:large"]).exits(0);
+    // What is refused after all was read leaves nothing either.
+    sample.run(&["unpack", "oci:both", "out"]).exits(1).says("no empty directory");
+    assert_eq!(sample.names(), ["both", "bundle", "converted", "empty", "large", "lower", "out"]);
+}

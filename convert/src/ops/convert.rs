@@ -61,6 +61,10 @@ pub fn convert(
     if let Some(done) = into_store::shortcut(src, dst, step.as_ref(), options, ctx)? {
         return Ok(done);
     }
+    let _nursing = match dst {
+        ImageName::Dir { path } => Some(ctx.nurse(path)),
+        _ => None,
+    };
     let original = Original::of(src, dst, options, ctx)?;
     let loaded = match original.path().filter(|_| matches!(src, ImageName::Imgapi { .. })) {
         // Fetched already.
@@ -131,7 +135,9 @@ pub(super) fn place_and_write(
         }
         Loaded::Volume(_) => {}
     }
-    write_placed(&loaded, dst, options, None, ctx)
+    let converted = write_placed(&loaded, dst, options, None, ctx);
+    ctx.free(loaded);
+    converted
 }
 
 /// What comes after placing. `upon` is what the first layer lies upon.

@@ -50,6 +50,10 @@ pub struct UnpackOptions {
 pub fn unpack(src: &ImageName, dst: &ImageName, options: &UnpackOptions, ctx: &Ctx<'_>) -> Result<Converted> {
     check(src, dst, options)?;
     let from = |e: Error| e.in_image(src.to_string());
+    let _nursing = match dst {
+        ImageName::Dir { path } => Some(ctx.nurse(path)),
+        _ => None,
+    };
     let mut loaded = read(src, &options.selection, options.layers, ctx)?;
     let Loaded::Filesystem(lineage) = &mut loaded else {
         return Err(from(Error::usage(
@@ -96,6 +100,7 @@ pub fn unpack(src: &ImageName, dst: &ImageName, options: &UnpackOptions, ctx: &C
         }
         _ => sink::write(&loaded, dst, &write, ctx)?,
     };
+    ctx.free(loaded);
     Ok(Converted { outcome, losses: ctx.losses() })
 }
 

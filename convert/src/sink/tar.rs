@@ -75,9 +75,18 @@ impl Write for Counted<'_> {
 
 /// Writes a whole tree as one archive.
 pub fn write_tree(tree: &Tree, out: &mut dyn Write, ctx: &Ctx<'_>) -> Result<()> {
+    write_names(tree, &tree.walk(), out, ctx)
+}
+
+fn write_names(
+    tree: &Tree,
+    names: &[(EntryPath, InodeId)],
+    out: &mut dyn Write,
+    ctx: &Ctx<'_>,
+) -> Result<()> {
     let mut archive = Archive::new(tree, out, ctx);
-    for (path, id) in tree.walk() {
-        archive.entry(&path, id)?;
+    for (path, id) in names {
+        archive.entry(path, *id)?;
     }
     archive.finish()
 }
@@ -85,10 +94,11 @@ pub fn write_tree(tree: &Tree, out: &mut dyn Write, ctx: &Ctx<'_>) -> Result<()>
 /// Writes a whole tree as the first layer of an image. As an archive of [`write_tree`], but that a name which would
 /// be read as a whiteout is an error.
 pub fn write_layer(tree: &Tree, out: &mut dyn Write, ctx: &Ctx<'_>) -> Result<()> {
-    for (path, _) in tree.walk() {
-        refuse_whiteout(&path)?;
+    let names = tree.walk();
+    for (path, _) in &names {
+        refuse_whiteout(path)?;
     }
-    write_tree(tree, out, ctx)
+    write_names(tree, &names, out, ctx)
 }
 
 fn refuse_whiteout(path: &EntryPath) -> Result<()> {

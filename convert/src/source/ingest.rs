@@ -1,10 +1,10 @@
 //! One uncompressed layer, or one plain archive, into a changeset: names normalised, whiteouts understood, contents
 //! in a body. Streams with a buffer of fixed size; only the entries themselves are kept in memory.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::sync::Arc;
 
-use aurora_engine::body::{Body, Spool};
+use aurora_engine::body::{Body, Nursery, NurseryFile, Spool};
 use aurora_formats::model::{Entry, EntryPath, Node};
 use aurora_formats::oci::whiteout::{self, Marker};
 use aurora_formats::tar::{Ending, Event, Kind, Limits, Member, Note, Parser, Run, TarError};
@@ -15,6 +15,9 @@ use crate::{Counter, Ctx, Error, Loss, LossKind, Result};
 
 /// Bytes read at a time.
 const BUFFER: usize = 1 << 20;
+/// From so many bytes a file is worth one of its own, where files are wanted: copying it would take longer than giving it
+/// its name.
+const LARGE: u64 = 64 << 10;
 
 /// What was taken in.
 pub struct Ingested {
@@ -97,6 +100,10 @@ struct Intake<'a> {
     ctx: &'a Ctx<'a>,
     whiteouts: bool,
     place: Place<'a>,
+    /// Where large contents go, each by itself.
+    nursery: Option<Arc<Nursery>>,
+    /// The one that is being written: the file last met.
+    large: Option<NurseryFile>,
     changes: Vec<FileChange>,
     /// Files, whose content can be told only when the body is complete.
     files: Vec<File>,
@@ -114,11 +121,13 @@ struct File {
 impl<'a> Intake<'a> {
     fn new(in_place: Option<&'a Body>, whiteouts: bool, ctx: &'a Ctx<'a>) -> Self {
         let place = in_place.map_or_else(|| Place::Spool(Spool::new(&ctx.spools)), Place::InPlace);
-        Self { ctx, whiteouts, place, changes: Vec::new(), files: Vec::new() }
+        let nursery = ctx.nursery().filter(|_| in_place.is_none());
+        Self { ctx, whiteouts, place, nursery, large: None, changes: Vec::new(), files: Vec::new() }
     }
 
     /// A member whose data begins at `data` of the archive.
     fn member(&mut self, member: Member, data: u64) -> Result<()> {
+        self.settle();
         let offset = member.offset;
         let path = rooted(&member.path).map_err(|source| TarError::Path { offset, source })?;
         self.ctx.progress.count(Counter::Entries, 1);
@@ -156,7 +165,10 @@ impl<'a> Intake<'a> {
             Kind::Block(device) => Node::Block(device),
             Kind::Fifo => Node::Fifo,
         };
-        if kind == Kind::File {
+        let is_large = kind == Kind::File && size >= LARGE && sparse.is_none();
+        if let Some(nursery) = self.nursery.as_ref().filter(|_| is_large) {
+            self.large = Some(nursery.file().map_err(|e| beside_target(e).at_entry(&path))?);
+        } else if kind == Kind::File {
             let at = match &self.place {
                 Place::Spool(spool) => spool.position(),
                 Place::InPlace(_) => data,
@@ -172,8 +184,21 @@ impl<'a> Intake<'a> {
         Ok(())
     }
 
+    /// The last file has all of its content.
+    fn settle(&mut self) {
+        if let Some(large) = self.large.take()
+            && let Some(FileChange::Add { content, .. }) = self.changes.last_mut()
+        {
+            let body = large.finish();
+            *content = Some(Arc::new(Content::plain(&body, 0, body.len())));
+        }
+    }
+
     /// Data of the last member. That of whiteouts is kept as well: nobody writes much of it.
     fn data(&mut self, data: &[u8]) -> Result<()> {
+        if let Some(large) = &mut self.large {
+            return large.write_all(data).map_err(beside_target);
+        }
         let Place::Spool(spool) = &mut self.place else { return Ok(()) };
         spool.append(data).map(drop).map_err(|e| Error::io("temporary file", e))
     }
@@ -188,6 +213,7 @@ impl<'a> Intake<'a> {
     }
 
     fn finish(mut self) -> Result<(Changeset, Body)> {
+        self.settle();
         let body = match self.place {
             Place::Spool(spool) => spool.finish().map_err(|e| Error::io("temporary file", e))?,
             Place::InPlace(body) => body.clone(),
@@ -199,6 +225,10 @@ impl<'a> Intake<'a> {
         }
         Ok((Changeset { changes: self.changes }, body))
     }
+}
+
+fn beside_target(e: std::io::Error) -> Error {
+    Error::io("file beside the target", e)
 }
 
 impl File {

@@ -46,19 +46,20 @@ pub(crate) struct Numbered {
 /// Numbers of all inodes of one tree that have a name.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Numbers {
-    inodes: BTreeMap<InodeId, Numbered>,
+    /// By inode.
+    inodes: Vec<Option<Numbered>>,
     next: u64,
 }
 
 impl Numbers {
     /// An inode's place; `None` for one without a name.
     pub(crate) fn get(&self, id: InodeId) -> Option<&Numbered> {
-        self.inodes.get(&id)
+        self.inodes.get(id.0 as usize)?.as_ref()
     }
 
     /// All, by inode.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (InodeId, &Numbered)> {
-        self.inodes.iter().map(|(id, numbered)| (*id, numbered))
+        (0..).map(InodeId).zip(&self.inodes).filter_map(|(id, numbered)| Some((id, numbered.as_ref()?)))
     }
 }
 
@@ -81,11 +82,11 @@ pub(crate) fn assign<'t>(
         next - count
     };
 
-    let mut inodes = BTreeMap::new();
+    let mut inodes = vec![None; tree.inode_count()];
     let is_dir = |id: InodeId| matches!(tree.inode(id).kind, Kind::Dir(_));
     let directories = groups.iter().filter(|(id, _)| is_dir(*id));
     let others = groups.iter().filter(|(id, _)| !is_dir(*id));
-    for (id, paths) in directories.chain(others) {
+    for (id, paths) in directories.clone().chain(others) {
         let old = kept.get(id).and_then(|old_id| {
             let (old_tree, old) = before?;
             Some((old_tree.inode(*old_id), old.get(*old_id)?))
@@ -107,28 +108,37 @@ pub(crate) fn assign<'t>(
             None => Some(XattrObjects { dir: take(1 + files), files, generation }),
         };
         let path = paths[0].clone();
-        inodes.insert(*id, Numbered { object, generation: since, parent: 0, path, xattrs });
+        inodes[id.0 as usize] = Some(Numbered { object, generation: since, parent: ROOT, path, xattrs });
     }
 
-    let parents: Vec<(InodeId, u64)> = inodes
-        .iter()
-        .map(|(id, numbered): (&InodeId, &Numbered)| {
-            let parent = numbered.path.split().and_then(|(dir, _)| tree.lookup(&dir)).unwrap_or(Tree::ROOT);
-            (*id, inodes.get(&parent).map_or(ROOT, |dir| dir.object))
-        })
-        .collect();
-    for ((_, parent), numbered) in parents.into_iter().zip(inodes.values_mut()) {
-        numbered.parent = parent;
+    for (dir, paths) in directories {
+        let Some(object) = inodes[dir.0 as usize].as_ref().map(|numbered: &Numbered| numbered.object) else {
+            continue;
+        };
+        for (name, child) in tree.children(*dir).into_iter().flatten() {
+            let Some(child) = inodes[child.0 as usize].as_mut() else { continue };
+            // Of several names the first is the one that counts.
+            if is_in(&child.path, &paths[0], name) {
+                child.parent = object;
+            }
+        }
     }
     Ok(Numbers { inodes, next })
+}
+
+/// Whether a path is that of a name in a directory.
+fn is_in(path: &EntryPath, dir: &EntryPath, name: &[u8]) -> bool {
+    path.as_bytes().len() == dir.as_bytes().len() + usize::from(!dir.is_root()) + name.len()
+        && path.starts_with(dir)
+        && path.as_bytes().ends_with(name)
 }
 
 /// Every inode with its names in order, the inodes in the order of their first names.
 fn groups(tree: &Tree) -> Vec<(InodeId, Vec<EntryPath>)> {
     let mut found: Vec<(InodeId, Vec<EntryPath>)> = Vec::new();
-    let mut at = BTreeMap::new();
+    let mut places = vec![None; tree.inode_count()];
     for (path, id) in tree.walk() {
-        let place = *at.entry(id).or_insert(found.len());
+        let place = *places[id.0 as usize].get_or_insert(found.len());
         match found.get_mut(place) {
             Some((_, paths)) => paths.push(path),
             None => found.push((id, vec![path])),

@@ -46,6 +46,14 @@ pub enum Kind {
     Socket,
 }
 
+/// What a walk comes to in a directory.
+enum Stop<'a> {
+    /// A name.
+    Name(&'a Name, InodeId),
+    /// All that is below it.
+    Below(&'a Name, InodeId),
+}
+
 /// A root file system. Cloning is cheap: directories and inodes are shared until they change.
 #[derive(Debug, Clone)]
 pub struct Tree {
@@ -171,17 +179,42 @@ impl Tree {
     /// Every name with its inode, the root included, sorted by the raw bytes of the path (so every directory
     /// stands before what is in it).
     pub fn walk(&self) -> Vec<(EntryPath, InodeId)> {
-        let mut found = vec![(EntryPath::root(), Self::ROOT)];
-        let mut next = 0;
-        while next < found.len() {
-            let (dir, id) = found[next].clone();
-            next += 1;
-            if let Some(children) = self.children(id) {
-                found.extend(children.iter().map(|(name, child)| (dir.join(name), *child)));
+        let mut found = Vec::with_capacity(self.inode_count());
+        found.push((EntryPath::root(), Self::ROOT));
+        let mut way = vec![(EntryPath::root(), self.stops(Self::ROOT).into_iter())];
+        while let Some((dir, stops)) = way.last_mut() {
+            match stops.next() {
+                Some(Stop::Name(name, id)) => found.push((dir.join(name), id)),
+                Some(Stop::Below(name, id)) => {
+                    let below = (dir.join(name), self.stops(id).into_iter());
+                    way.push(below);
+                }
+                None => drop(way.pop()),
             }
         }
-        found.sort_unstable();
         found
+    }
+
+    /// What is in a directory, in the order of paths: what is below `a` comes after `a-b`, as a slash does after a hyphen.
+    fn stops(&self, dir: InodeId) -> Vec<Stop<'_>> {
+        let Some(children) = self.children(dir) else { return Vec::new() };
+        let mut stops = Vec::with_capacity(children.len());
+        // Directories whose names were passed and whose children were not, each name within the next.
+        let mut open: Vec<(&Name, InodeId)> = Vec::new();
+        for (name, &id) in children {
+            while let Some(&(dir, below)) = open.last()
+                && !(name.starts_with(dir) && name[dir.len()] < b'/')
+            {
+                stops.push(Stop::Below(dir, below));
+                open.pop();
+            }
+            stops.push(Stop::Name(name, id));
+            if self.children(id).is_some_and(|children| !children.is_empty()) {
+                open.push((name, id));
+            }
+        }
+        stops.extend(open.into_iter().rev().map(|(dir, below)| Stop::Below(dir, below)));
+        stops
     }
 
     /// Inodes ever made, those without a name included: a bound for dense tables.
@@ -193,5 +226,35 @@ impl Tree {
     pub fn subdirectories(&self, id: InodeId) -> usize {
         let is_dir = |id: &&InodeId| matches!(self.inode(**id).kind, Kind::Dir(_));
         self.children(id).map_or(0, |children| children.values().filter(is_dir).count())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_walk_is_in_the_order_of_paths() {
+        let mut tree = Tree::new(Metadata::default());
+        // Names around the slash, each a directory within which are all the others, down to the third level.
+        let names: &[&[u8]] =
+            &[b"a", b"a!", b"a-", b"a--", b"a-a", b"a.", b"a.a", b"a0", b"aa", b"a~", b"\xff", b"-", b"0"];
+        let mut level = vec![Tree::ROOT];
+        for depth in 0..3 {
+            let mut next = Vec::new();
+            for dir in level {
+                for name in names {
+                    let kind = if depth == 2 { Kind::Fifo } else { Kind::Dir(Arc::default()) };
+                    let id = tree.add(Metadata::default(), kind);
+                    tree.link(dir, name, id);
+                    next.push(id);
+                }
+            }
+            level = next;
+        }
+        let walked = tree.walk();
+        assert_eq!(walked.len(), 1 + 13 + 13 * 13 + 13 * 13 * 13);
+        assert!(walked.windows(2).all(|pair| pair[0].0 < pair[1].0));
+        assert!(walked.iter().all(|(path, id)| tree.lookup(path) == Some(*id)));
     }
 }

@@ -40,6 +40,9 @@ impl<'a> Resolver<'a> {
 
     /// The inode of a directory, in a tree that is not to change.
     pub(crate) fn find(&self, tree: &Tree, path: &EntryPath) -> Result<Option<InodeId>, TreeError> {
+        if let Some(id) = direct(tree, path) {
+            return Ok(Some(id));
+        }
         let mut walk = Walk::new(path);
         while let Some(name) = walk.next_name() {
             match self.look(tree, &walk, &name) {
@@ -58,6 +61,9 @@ impl<'a> Resolver<'a> {
         path: &EntryPath,
         missing: Missing,
     ) -> Result<Option<InodeId>, TreeError> {
+        if let Some(id) = direct(tree, path) {
+            return Ok(Some(id));
+        }
         let mut walk = Walk::new(path);
         while let Some(name) = walk.next_name() {
             match self.look(tree, &walk, &name) {
@@ -87,6 +93,12 @@ impl<'a> Resolver<'a> {
             _ => Next::Absent,
         }
     }
+}
+
+/// The inode of a directory that no symbolic link is on the way to. Nearly all are such, and are found without a copy of
+/// any name.
+fn direct(tree: &Tree, path: &EntryPath) -> Option<InodeId> {
+    tree.lookup(path).filter(|id| tree.children(*id).is_some())
 }
 
 /// Where a look-up stands: the directories from the root down to here, and what is still to be walked.

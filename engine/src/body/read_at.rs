@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom};
+use std::os::fd::BorrowedFd;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
@@ -19,6 +20,12 @@ pub trait ReadAt: Send + Sync {
     /// the rest is to be read.
     fn copy_into(&self, _offset: u64, _len: u64, _file: &File, _at: u64) -> io::Result<u64> {
         Ok(0)
+    }
+
+    /// Gives the whole of it a name in a directory without copying it; the file, to be changed there. `None` where that can't
+    /// be, or was done before. What has that name already is never replaced.
+    fn link_into(&self, _dir: BorrowedFd<'_>, _name: &[u8]) -> io::Result<Option<File>> {
+        Ok(None)
     }
 
     /// Whether there is none.

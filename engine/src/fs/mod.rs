@@ -24,8 +24,8 @@ pub use append::AppendFile;
 pub use atomic::{AtomicFile, OutputFile, replace_file, replace_private_file};
 pub(crate) use copy::copy_range;
 pub use file::{
-    create_dir_all, exists, is_dir, is_file, is_regular, open_input, open_regular, read_dir, read_limited,
-    remove_dir_all, remove_file, rename, size_of, stdin, stdout,
+    create_dir_all, exists, is_dir, is_file, is_one_file_system, is_regular, open_input, open_regular,
+    read_dir, read_limited, remove_dir_all, remove_file, rename, size_of, stdin, stdout,
 };
 pub use lock::{DirLock, FileLock};
 pub use locked_file::{LockedFile, remove_stale};

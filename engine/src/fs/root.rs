@@ -45,6 +45,12 @@ impl Root {
         Ok(NewFile(File::from(fd)))
     }
 
+    /// A body as a file, where that takes no copy; see [`ReadAt::link_into`].
+    pub fn link_body(&self, path: &[u8], body: &dyn ReadAt) -> io::Result<Option<NewFile>> {
+        let (dir, name) = self.below.parent(path)?;
+        Ok(body.link_into(dir.as_fd(), name)?.map(NewFile))
+    }
+
     /// A new symbolic link.
     pub fn make_symlink(&self, path: &[u8], target: &[u8]) -> io::Result<()> {
         let (dir, name) = self.below.parent(path)?;

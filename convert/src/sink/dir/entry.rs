@@ -41,8 +41,14 @@ impl<'a> Maker<'a> {
         let made = match &inode.kind {
             Kind::Dir(_) => unreachable!("directories are made before all else"),
             Kind::File(content) => {
-                let file = self.root.create_file(raw).map_err(|e| Error::io("new file", e))?;
-                self.fill(&file, content)?;
+                let file = match self.linked(raw, content)? {
+                    Some(file) => file,
+                    None => {
+                        let file = self.root.create_file(raw).map_err(|e| Error::io("new file", e))?;
+                        self.fill(&file, content)?;
+                        file
+                    }
+                };
                 return self.sealer.seal(&Target::File(&file), path, &inode.meta).map(|()| true);
             }
             Kind::Symlink(target) => {
@@ -66,6 +72,21 @@ impl<'a> Maker<'a> {
 
     fn make_node(&self, path: &[u8], kind: fs::Kind, device: Device) -> io::Result<()> {
         self.root.make_node(path, kind, (device.major, device.minor))
+    }
+
+    /// The file of a content that is one already.
+    fn linked(&mut self, path: &[u8], content: &Content) -> Result<Option<NewFile>> {
+        match content.plain_at(0) {
+            Some((body, 0, len)) if len == content.size && len == body.len() => {
+                let linked = self.root.link_body(path, &**body).map_err(|e| Error::io("new file", e))?;
+                if linked.is_some() {
+                    self.ctx.progress.count(Counter::BytesWritten, len);
+                    self.bytes += len;
+                }
+                Ok(linked)
+            }
+            _ => Ok(None),
+        }
     }
 
     /// Content, with its holes.

@@ -2,6 +2,7 @@
 
 mod entry;
 mod meta;
+mod share;
 mod tree;
 
 use std::io;
