@@ -35,7 +35,9 @@ pub(super) struct Batch {
     to_guid: u64,
     /// Where the receiver has come to, if a stream was cut.
     resume: Option<ResumePoint>,
+    /// The records, and room that was used before: clearing it would take longer than anything else that is done with it.
     bytes: Vec<u8>,
+    len: usize,
     payloads: Vec<Payload>,
 }
 
@@ -48,17 +50,17 @@ struct Payload {
 impl Batch {
     /// An empty one of the stream that leads to `to_guid`.
     pub(super) fn new(to_guid: u64, resume: Option<ResumePoint>) -> Self {
-        Self { to_guid, resume, bytes: Vec::new(), payloads: Vec::new() }
+        Self { to_guid, resume, bytes: Vec::new(), len: 0, payloads: Vec::new() }
     }
 
     /// Bytes of all records.
     pub(super) fn len(&self) -> usize {
-        self.bytes.len()
+        self.len
     }
 
     /// Forgets all records, and keeps the room.
     pub(super) fn clear(&mut self) {
-        self.bytes.clear();
+        self.len = 0;
         self.payloads.clear();
     }
 
@@ -70,7 +72,17 @@ impl Batch {
             sealer.record(record, payload.sum, payload.len as u64);
             at += RECORD_LEN + payload.len;
         }
-        &self.bytes
+        &self.bytes[..self.len]
+    }
+
+    /// Room for a record and what follows it, with whatever was there.
+    fn room(&mut self, payload: usize) -> (&mut [u8], &mut [u8]) {
+        let begin = self.len;
+        self.len += RECORD_LEN + payload;
+        if self.bytes.len() < self.len {
+            self.bytes.resize(self.len, 0);
+        }
+        self.bytes[begin..self.len].split_at_mut(RECORD_LEN)
     }
 
     /// Whether all of an object is there.
@@ -81,8 +93,9 @@ impl Batch {
     fn put(&mut self, header: &Header, payload: &[u8]) {
         debug_assert_eq!(header.payload_len(), payload.len() as u64, "{}", header.name());
         if !self.resume.is_some_and(|point| point.is_past(header)) {
-            self.bytes.extend_from_slice(&header.to_bytes());
-            self.bytes.extend_from_slice(payload);
+            let (record, room) = self.room(payload.len());
+            record.copy_from_slice(&header.to_bytes());
+            room.copy_from_slice(payload);
             self.payloads.push(Payload { len: payload.len(), sum: sum(payload) });
         }
     }
@@ -178,13 +191,12 @@ impl Batch {
         let mut offset = blocks.first_from(range.start);
         while offset < range.end {
             let header = self.write(shape, offset, len);
-            let begin = self.bytes.len();
-            self.bytes.extend_from_slice(&header.to_bytes());
-            self.bytes.resize(begin + RECORD_LEN + len, 0);
-            let block = &mut self.bytes[begin + RECORD_LEN..];
+            let (begin, is_past) = (self.len, self.resume.is_some_and(|point| point.is_past(&header)));
+            let (record, block) = self.room(len);
+            record.copy_from_slice(&header.to_bytes());
             blocks.read(offset, block)?;
-            if is_zero(block) || self.resume.is_some_and(|point| point.is_past(&header)) {
-                self.bytes.truncate(begin);
+            if is_zero(block) || is_past {
+                self.len = begin;
             } else {
                 let sum = sum(block);
                 self.payloads.push(Payload { len, sum });

@@ -109,7 +109,7 @@ impl<'a> Data<'a> {
 
     /// What a file of `size` bytes with this object's data holds.
     pub(super) fn content(&self, object: &Object, size: u64) -> Content {
-        let mut extents: Vec<content::Extent> = Vec::new();
+        let mut extents: Vec<content::Extent> = Vec::with_capacity(object.extents.len());
         for extent in object.extents.iter().take_while(|e| e.offset < size) {
             let extent = extent.cut(0, size);
             let Some(data) = self.slice(&extent) else { continue };
@@ -129,6 +129,7 @@ impl<'a> Data<'a> {
                 _ => extents.push(content::Extent { offset: extent.offset, len, data }),
             }
         }
+        extents.shrink_to_fit();
         Content { size, extents }
     }
 

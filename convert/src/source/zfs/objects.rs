@@ -202,6 +202,10 @@ pub(super) fn overlay(base: Vec<Extent>, changes: &[Change]) -> Vec<Extent> {
     let simple = base.last().zip(changes.first()).is_none_or(|(last, first)| last.end() <= first.from);
     if simple {
         let mut out = base;
+        if out.is_empty() {
+            // Most files have one extent, and there are many of them.
+            out.reserve_exact(changes.iter().filter(|c| c.data.is_some()).count());
+        }
         out.extend(changes.iter().filter_map(|c| c.data));
         return out;
     }
