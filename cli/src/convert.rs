@@ -59,6 +59,7 @@ impl Report<'_> {
         }
         out.finish()?;
         let lossy = self.strict == Some(Strict::Report) && converted.is_lossy();
+        converted.read.leave();
         Ok(if lossy { Exit::Lossy } else { Exit::Done })
     }
 

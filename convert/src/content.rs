@@ -128,6 +128,14 @@ impl Content {
         is_plain.then(|| (&extent.data.body, extent.data.at + skip, extent.len - skip))
     }
 
+    /// The body that is this content and nothing else.
+    pub fn whole(&self) -> Option<&Body> {
+        match self.plain_at(0)? {
+            (body, 0, len) if len == self.size && len == body.len() => Some(body),
+            _ => None,
+        }
+    }
+
     /// Fills `buf` from `offset`, zeros for holes. The range must lie within the file.
     pub fn read_at(&self, buf: &mut [u8], offset: u64, cache: &mut BlockCache) -> io::Result<()> {
         let end = offset + buf.len() as u64;

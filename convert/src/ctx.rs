@@ -2,16 +2,16 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
+use std::sync::{Arc, Mutex};
 
-use aurora_engine::body::{Nursery, SpoolBudget};
-use aurora_engine::fs;
+use aurora_engine::body::SpoolBudget;
+use aurora_engine::fs::Nursery;
 use aurora_engine::host::{HostPrograms, Programs, Zfs};
 pub use aurora_engine::remote::{ClientOptions, RateLimit, Trust};
 
 use crate::fidelity::Loss;
 use crate::registry::RegistryOptions;
+use crate::sink::dir::Landing;
 use crate::{Error, ErrorKind, Result};
 
 /// What is counted for progress and `--json`.
@@ -118,9 +118,9 @@ pub struct Ctx<'a> {
     /// Memory for bodies, and where they go beyond it.
     pub spools: SpoolBudget,
     programs: Arc<dyn Programs>,
-    losses: Mutex<Vec<Loss>>,
-    /// See [`Ctx::nurse`].
-    nursery: Mutex<Option<Arc<Nursery>>>,
+    losses: Arc<Mutex<Vec<Loss>>>,
+    /// The directory that the result is.
+    pub(crate) landing: Option<Landing>,
 }
 
 /// More losses than anyone reads; the count goes on, the list ends.
@@ -131,15 +131,7 @@ impl<'a> Ctx<'a> {
     pub fn new(options: Options, progress: &'a dyn Progress, cancel: &'a Cancel) -> Self {
         let spools = SpoolBudget::new(options.memory / 2, &options.temp_dir);
         let programs = Arc::new(HostPrograms::new(cancel.flag()));
-        Self {
-            options,
-            progress,
-            cancel,
-            spools,
-            programs,
-            losses: Mutex::default(),
-            nursery: Mutex::default(),
-        }
+        Self { options, progress, cancel, spools, programs, losses: Arc::default(), landing: None }
     }
 
     /// For one of several jobs: what is lost is its own, and memory is shared by all. Spools of a job go where those of
@@ -151,8 +143,8 @@ impl<'a> Ctx<'a> {
             cancel: self.cancel,
             spools: self.spools.clone(),
             programs: Arc::clone(&self.programs),
-            losses: Mutex::default(),
-            nursery: Mutex::default(),
+            losses: Arc::default(),
+            landing: None,
         }
     }
 
@@ -170,6 +162,12 @@ impl<'a> Ctx<'a> {
         let spools = SpoolBudget::new(self.options.memory / 2, &temp_dir);
         let job = self.job(self.progress, self.options.threads);
         Ctx { options: Options { temp_dir, ..job.options.clone() }, spools, ..job }
+    }
+
+    /// The same, with a directory as the result.
+    pub(crate) fn landing_at(&self, path: &Path) -> Ctx<'_> {
+        let (losses, landing) = (Arc::clone(&self.losses), Some(Landing::new(path.to_owned())));
+        Ctx { losses, landing, ..self.job(self.progress, self.options.threads) }
     }
 
     /// With other programs than the host's: tests record what is asked of them.
@@ -205,47 +203,13 @@ impl<'a> Ctx<'a> {
         losses
     }
 
-    /// Has large contents become files beside `target`, a directory that they are read for, until what is returned is dropped.
-    /// That saves copying them; where there can be no such place they go to spools like all others.
-    pub(crate) fn nurse(&self, target: &Path) -> Nursing<'_> {
-        let nursery = nursery_beside(target).map(Arc::new);
-        *self.nursery.lock().unwrap_or_else(PoisonError::into_inner) = nursery;
-        Nursing(&self.nursery)
-    }
-
-    /// Where they go.
+    /// Where large contents of what is written to a directory may grow.
     pub(crate) fn nursery(&self) -> Option<Arc<Nursery>> {
-        self.nursery.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Frees what is large beside whatever comes next: a process that ends does not wait for it.
-    pub(crate) fn free<T: Send + 'static>(&self, value: T) {
-        if self.options.threads > 1 {
-            // Where no thread can be started, the value goes with what would have been its work.
-            let _ = thread::Builder::new().name("free".into()).spawn(move || drop(value));
-        }
+        self.landing.as_ref()?.nursery()
     }
 
     /// Fails when the user has stopped the work.
     pub fn check(&self) -> Result<()> {
         if self.cancel.is_set() { Err(Error::from(ErrorKind::Interrupted)) } else { Ok(()) }
     }
-}
-
-/// As long as this is there, there is a place for large contents.
-pub(crate) struct Nursing<'a>(&'a Mutex<Option<Arc<Nursery>>>);
-
-impl Drop for Nursing<'_> {
-    fn drop(&mut self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
-    }
-}
-
-/// In the directory that `target` is in, if both are of one file system.
-fn nursery_beside(target: &Path) -> Option<Nursery> {
-    let parent = match target.parent()? {
-        parent if parent.as_os_str().is_empty() => Path::new("."),
-        parent => parent,
-    };
-    fs::is_one_file_system(parent, target).then(|| Nursery::create(parent).ok())?
 }

@@ -1,6 +1,6 @@
 //! `imageadm unpack`.
 
-use crate::run::{Sample, names};
+use crate::run::{Sample, names, run_in};
 
 fn sample() -> Sample {
     let sample = Sample::new();
@@ -65,9 +65,9 @@ fn what_can_not_be_unpacked_is_said() {
     assert_eq!(sample.names(), ["lay"]);
 }
 
-/// Files that wait beside the target for their names: replaced, linked, and with a hole.
+/// Files that grow in the target and are given their names there: replaced, linked, and with a hole.
 #[test]
-fn large_files_get_their_names_without_a_copy() {
+fn large_files_become_what_small_ones_do() {
     use std::os::unix::fs::MetadataExt;
     let sample = Sample::new();
     let tree = sample.join("large");
@@ -92,7 +92,13 @@ fn large_files_get_their_names_without_a_copy() {
     }
     sample.run(&["convert", "-q", "oci:both", "dir:converted"]).exits(0);
     sample.run(&["diff", "dir:converted", "dir:large"]).exits(0);
+    // Where this process stands, and a target within its own source.
+    let here = sample.join("here");
+    std::fs::create_dir(&here).expect("it is new");
+    run_in(&here, &["unpack", "oci:../both", "."]).exits(0).quietly();
+    run_in(&here, &["convert", "-q", "dir:.", "dir:within"]).exits(0);
+    sample.run(&["diff", "dir:here/within", "dir:large"]).exits(0);
     // What is refused after all was read leaves nothing either.
     sample.run(&["unpack", "oci:both", "out"]).exits(1).says("no empty directory");
-    assert_eq!(sample.names(), ["both", "bundle", "converted", "empty", "large", "lower", "out"]);
+    assert_eq!(sample.names(), ["both", "bundle", "converted", "empty", "here", "large", "lower", "out"]);
 }

@@ -1,6 +1,8 @@
 //! Any image to any form.
 
+use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 
 use aurora_engine::codec::{Codec, Compression};
 
@@ -40,6 +42,29 @@ pub struct Converted {
     pub outcome: Outcome,
     /// What the result does not hold.
     pub losses: Vec<Loss>,
+    /// What was read.
+    pub read: Remains,
+}
+
+/// What an operation has no more use for. Freeing it takes a while, which a program that ends need not wait for.
+#[derive(Clone, Default)]
+pub struct Remains(Option<Arc<Loaded>>);
+
+impl Remains {
+    pub(super) fn of(loaded: Loaded) -> Self {
+        Self(Some(Arc::new(loaded)))
+    }
+
+    /// Leaves it to the end of the process.
+    pub fn leave(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl fmt::Debug for Remains {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "Remains(..)" } else { "Remains" })
+    }
 }
 
 impl Converted {
@@ -61,10 +86,11 @@ pub fn convert(
     if let Some(done) = into_store::shortcut(src, dst, step.as_ref(), options, ctx)? {
         return Ok(done);
     }
-    let _nursing = match dst {
-        ImageName::Dir { path } => Some(ctx.nurse(path)),
+    let landing = match dst {
+        ImageName::Dir { path } => Some(ctx.landing_at(path)),
         _ => None,
     };
+    let ctx = landing.as_ref().unwrap_or(ctx);
     let original = Original::of(src, dst, options, ctx)?;
     let loaded = match original.path().filter(|_| matches!(src, ImageName::Imgapi { .. })) {
         // Fetched already.
@@ -135,9 +161,8 @@ pub(super) fn place_and_write(
         }
         Loaded::Volume(_) => {}
     }
-    let converted = write_placed(&loaded, dst, options, None, ctx);
-    ctx.free(loaded);
-    converted
+    let converted = write_placed(&loaded, dst, options, None, ctx)?;
+    Ok(Converted { read: Remains::of(loaded), ..converted })
 }
 
 /// What comes after placing. `upon` is what the first layer lies upon.
@@ -166,7 +191,7 @@ pub(super) fn write_placed(
     };
     ctx.progress.phase("writing");
     let outcome = sink::write(loaded, dst, &write, ctx)?;
-    Ok(Converted { outcome, losses: ctx.losses() })
+    Ok(Converted { outcome, losses: ctx.losses(), read: Remains::default() })
 }
 
 /// What can be told from names and options alone, before anything is read.

@@ -7,7 +7,7 @@ use aurora_engine::store::{Access, Memo};
 use aurora_formats::oci::{Descriptor, Index, Manifest};
 use serde::{Deserialize, Serialize};
 
-use super::{ConvertOptions, Converted, CopyOptions, get};
+use super::{ConvertOptions, Converted, CopyOptions, Remains, get};
 use crate::image::select::Documents;
 use crate::lineage::Layers;
 use crate::names::ImageName;
@@ -79,7 +79,7 @@ fn fetched(
     let mut facts = copied.facts;
     facts.push(("manifest".to_owned(), copied.digest));
     facts.push(("blobs fetched".to_owned(), copied.moved.copied.to_string()));
-    Ok(Converted { outcome: Outcome { facts }, losses: ctx.losses() })
+    Ok(Converted { outcome: Outcome { facts }, losses: ctx.losses(), read: Remains::default() })
 }
 
 fn full(name: &StoredName) -> Result<String> {
@@ -96,7 +96,7 @@ fn named(
     let old = local.edit(|refs| Ok(refs.set(manifest, full)))?;
     facts.insert(0, ("name".to_owned(), full.to_owned()));
     facts.extend(old.map(|digest| ("name was of".to_owned(), digest)));
-    Ok(Converted { outcome: Outcome { facts }, losses: ctx.losses() })
+    Ok(Converted { outcome: Outcome { facts }, losses: ctx.losses(), read: Remains::default() })
 }
 
 /// What a memo keeps for the next time.

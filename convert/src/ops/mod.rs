@@ -20,7 +20,7 @@ mod validate;
 mod verify;
 
 pub use cells::{Cell, cells, json_line, json_string, volume_line};
-pub use convert::{ConvertOptions, Converted, convert};
+pub use convert::{ConvertOptions, Converted, Remains, convert};
 pub use date::{civil, rfc3339};
 pub use diff::{Comparison, DiffOptions, Difference, diff};
 pub use inspect::{Inspection, LayerInfo, LossInfo, ManifestInfo, SnapshotInfo, inspect};

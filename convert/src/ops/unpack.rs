@@ -8,7 +8,7 @@ mod volumes;
 
 pub use volumes::VOLUMES;
 
-use super::{Converted, Selection, one_pipe, placement, read};
+use super::{Converted, Remains, Selection, one_pipe, placement, read};
 use crate::bundle::{Runner, Shape};
 use crate::lineage::{Layers, Lineage, Loaded};
 use crate::names::{DatasetName, ImageName};
@@ -50,10 +50,11 @@ pub struct UnpackOptions {
 pub fn unpack(src: &ImageName, dst: &ImageName, options: &UnpackOptions, ctx: &Ctx<'_>) -> Result<Converted> {
     check(src, dst, options)?;
     let from = |e: Error| e.in_image(src.to_string());
-    let _nursing = match dst {
-        ImageName::Dir { path } => Some(ctx.nurse(path)),
+    let landing = match dst {
+        ImageName::Dir { path } => Some(ctx.landing_at(path)),
         _ => None,
     };
+    let ctx = landing.as_ref().unwrap_or(ctx);
     let mut loaded = read(src, &options.selection, options.layers, ctx)?;
     let Loaded::Filesystem(lineage) = &mut loaded else {
         return Err(from(Error::usage(
@@ -100,8 +101,7 @@ pub fn unpack(src: &ImageName, dst: &ImageName, options: &UnpackOptions, ctx: &C
         }
         _ => sink::write(&loaded, dst, &write, ctx)?,
     };
-    ctx.free(loaded);
-    Ok(Converted { outcome, losses: ctx.losses() })
+    Ok(Converted { outcome, losses: ctx.losses(), read: Remains::of(loaded) })
 }
 
 /// Takes out what is to be datasets of their own.

@@ -1,10 +1,11 @@
 //! One uncompressed layer, or one plain archive, into a changeset: names normalised, whiteouts understood, contents
 //! in a body. Streams with a buffer of fixed size; only the entries themselves are kept in memory.
 
-use std::io::{Read, Write};
+use std::io::{Read, Write as _};
 use std::sync::Arc;
 
-use aurora_engine::body::{Body, Nursery, NurseryFile, Spool};
+use aurora_engine::body::{Body, Spool};
+use aurora_engine::fs::{Nursery, NurseryFile};
 use aurora_formats::model::{Entry, EntryPath, Node};
 use aurora_formats::oci::whiteout::{self, Marker};
 use aurora_formats::tar::{Ending, Event, Kind, Limits, Member, Note, Parser, Run, TarError};
@@ -100,10 +101,10 @@ struct Intake<'a> {
     ctx: &'a Ctx<'a>,
     whiteouts: bool,
     place: Place<'a>,
-    /// Where large contents go, each by itself.
-    nursery: Option<Arc<Nursery>>,
-    /// The one that is being written: the file last met.
-    large: Option<NurseryFile>,
+    /// Whether large contents may go where they are wanted.
+    may_grow: bool,
+    /// The one that is growing there: that of the file last met.
+    large: Option<(Arc<Nursery>, NurseryFile)>,
     changes: Vec<FileChange>,
     /// Files, whose content can be told only when the body is complete.
     files: Vec<File>,
@@ -121,8 +122,15 @@ struct File {
 impl<'a> Intake<'a> {
     fn new(in_place: Option<&'a Body>, whiteouts: bool, ctx: &'a Ctx<'a>) -> Self {
         let place = in_place.map_or_else(|| Place::Spool(Spool::new(&ctx.spools)), Place::InPlace);
-        let nursery = ctx.nursery().filter(|_| in_place.is_none());
-        Self { ctx, whiteouts, place, nursery, large: None, changes: Vec::new(), files: Vec::new() }
+        Self {
+            ctx,
+            whiteouts,
+            place,
+            may_grow: in_place.is_none(),
+            large: None,
+            changes: Vec::new(),
+            files: Vec::new(),
+        }
     }
 
     /// A member whose data begins at `data` of the archive.
@@ -166,9 +174,14 @@ impl<'a> Intake<'a> {
             Kind::Fifo => Node::Fifo,
         };
         let is_large = kind == Kind::File && size >= LARGE && sparse.is_none();
-        if let Some(nursery) = self.nursery.as_ref().filter(|_| is_large) {
-            self.large = Some(nursery.file().map_err(|e| beside_target(e).at_entry(&path))?);
-        } else if kind == Kind::File {
+        if is_large && self.may_grow {
+            // Where no file can be made there, it goes the way of all others.
+            self.large = self.ctx.nursery().and_then(|nursery| {
+                let file = nursery.file().ok()?;
+                Some((nursery, file))
+            });
+        }
+        if kind == Kind::File && self.large.is_none() {
             let at = match &self.place {
                 Place::Spool(spool) => spool.position(),
                 Place::InPlace(_) => data,
@@ -186,18 +199,42 @@ impl<'a> Intake<'a> {
 
     /// The last file has all of its content.
     fn settle(&mut self) {
-        if let Some(large) = self.large.take()
+        if let Some((nursery, file)) = self.large.take()
             && let Some(FileChange::Add { content, .. }) = self.changes.last_mut()
         {
-            let body = large.finish();
+            let body = nursery.grown(file);
             *content = Some(Arc::new(Content::plain(&body, 0, body.len())));
         }
     }
 
+    /// There is no room for it where it is wanted, perhaps as files are there that the image has not in the end: it goes the way
+    /// of all others, like all that follow.
+    fn give_up(&mut self, nursery: &Nursery, file: NurseryFile) -> std::io::Result<()> {
+        self.may_grow = false;
+        if let (Place::Spool(spool), Some(change)) = (&mut self.place, self.changes.len().checked_sub(1))
+            && let Some(FileChange::Add { entry: Entry { node: Node::File { size }, .. }, .. }) =
+                self.changes.last()
+        {
+            self.files.push(File { change, at: spool.position(), size: *size, sparse: None });
+            std::io::copy(&mut nursery.give_up(file)?, spool)?;
+        }
+        Ok(())
+    }
+
     /// Data of the last member. That of whiteouts is kept as well: nobody writes much of it.
-    fn data(&mut self, data: &[u8]) -> Result<()> {
-        if let Some(large) = &mut self.large {
-            return large.write_all(data).map_err(beside_target);
+    fn data(&mut self, mut data: &[u8]) -> Result<()> {
+        while let Some((nursery, mut file)) = self.large.take() {
+            match file.write(data) {
+                Ok(n) => {
+                    data = &data[n..];
+                    self.large = Some((nursery, file));
+                }
+                Err(e) if e.kind() == std::io::ErrorKind::Interrupted => self.large = Some((nursery, file)),
+                Err(_) => self.give_up(&nursery, file).map_err(|e| Error::io("temporary file", e))?,
+            }
+            if data.is_empty() {
+                return Ok(());
+            }
         }
         let Place::Spool(spool) = &mut self.place else { return Ok(()) };
         spool.append(data).map(drop).map_err(|e| Error::io("temporary file", e))
@@ -225,10 +262,6 @@ impl<'a> Intake<'a> {
         }
         Ok((Changeset { changes: self.changes }, body))
     }
-}
-
-fn beside_target(e: std::io::Error) -> Error {
-    Error::io("file beside the target", e)
 }
 
 impl File {

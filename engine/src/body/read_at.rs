@@ -22,9 +22,10 @@ pub trait ReadAt: Send + Sync {
         Ok(0)
     }
 
-    /// Gives the whole of it a name in a directory without copying it; the file, to be changed there. `None` where that can't
-    /// be, or was done before. What has that name already is never replaced.
-    fn link_into(&self, _dir: BorrowedFd<'_>, _name: &[u8]) -> io::Result<Option<File>> {
+    /// Gives the whole of it a name in a directory instead of copying it; the file, whose metadata may be changed then, while
+    /// the body can't be read any more. `None` where that can't be, or was done before. What has that name already is never
+    /// replaced.
+    fn move_into(&self, _dir: BorrowedFd<'_>, _name: &[u8]) -> io::Result<Option<File>> {
         Ok(None)
     }
 
@@ -36,6 +37,11 @@ pub trait ReadAt: Send + Sync {
 
 /// A shared body; slices of it keep it alive.
 pub type Body = Arc<dyn ReadAt>;
+
+/// Where a body is in memory: the same for all that share it, and for no other as long as they do.
+pub fn address(body: &Body) -> usize {
+    Arc::as_ptr(body).cast::<()>().addr()
+}
 
 /// A file that nobody else changes meanwhile.
 pub struct FileBody {

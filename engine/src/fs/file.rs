@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self, IsTerminal, Read};
 use std::os::fd::AsFd;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 pub use std::fs::{create_dir_all, remove_dir_all, remove_file, rename};
@@ -26,15 +26,6 @@ pub fn open_regular(path: &Path) -> io::Result<File> {
         () if kind.is_file() => Ok(file),
         () if kind.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
         () => Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")),
-    }
-}
-
-/// Whether what is in a directory, or a new name there, is on the directory's own file system. Symbolic links are followed.
-pub fn is_one_file_system(dir: &Path, path: &Path) -> bool {
-    match (dir.metadata(), path.metadata()) {
-        (Ok(dir), Ok(status)) => dir.dev() == status.dev(),
-        (Ok(_), Err(e)) => e.kind() == io::ErrorKind::NotFound,
-        _ => false,
     }
 }
 

@@ -2,9 +2,10 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::sync::Arc;
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 
@@ -31,6 +32,11 @@ impl Root {
         Self { below: self.below.again() }
     }
 
+    /// The directory itself.
+    pub(super) fn dir(&self) -> io::Result<Arc<OwnedFd>> {
+        self.below.dir(b"")
+    }
+
     /// A new directory.
     pub fn make_dir(&self, path: &[u8]) -> io::Result<()> {
         let (dir, name) = self.below.parent(path)?;
@@ -45,10 +51,10 @@ impl Root {
         Ok(NewFile(File::from(fd)))
     }
 
-    /// A body as a file, where that takes no copy; see [`ReadAt::link_into`].
-    pub fn link_body(&self, path: &[u8], body: &dyn ReadAt) -> io::Result<Option<NewFile>> {
+    /// A body becomes a file, where that takes no copy; see [`ReadAt::move_into`].
+    pub fn move_body(&self, path: &[u8], body: &dyn ReadAt) -> io::Result<Option<NewFile>> {
         let (dir, name) = self.below.parent(path)?;
-        Ok(body.link_into(dir.as_fd(), name)?.map(NewFile))
+        Ok(body.move_into(dir.as_fd(), name)?.map(NewFile))
     }
 
     /// A new symbolic link.
@@ -134,7 +140,7 @@ impl Root {
 
     /// Removes everything in it, to give up. The directory itself stays.
     pub fn clear(&self) -> io::Result<()> {
-        let dir = self.below.dir(b"")?;
+        let dir = self.dir()?;
         super::remove::remove_children(&dir)
     }
 }

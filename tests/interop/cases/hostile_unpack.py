@@ -172,12 +172,33 @@ def places(t):
         said = done.stderr.decode("utf-8", "replace")
         fine = done.returncode == 1 and "d/file-" in said and "No space left" in said
         t.check("full disk", fine and not os.listdir(top + "/disk"), said)
+        # What is replaced again and again has to lie somewhere, but not there.
+        same = [entry("d/file", data=b"%06d" % i * 20000) for i in range(150)]
+        again = layout(top + "/again", [tar_of([folder("d")] + same)])
+        done = t.run(t.bin, "unpack", again, top + "/disk/target")
+        left = t.tree(top + "/disk/target") if done.returncode == 0 else []
+        t.check("more than fits, of which little is left", [row.get("size") for row in left] == [None, None, 120000], done.stderr)
+        t.must("rm", "-rf", top + "/disk/target")
         t.must("mount", "-o", "remount,ro", top + "/disk")
         done = t.run(t.bin, "unpack", source, top + "/disk/target")
         said = done.stderr.decode("utf-8", "replace")
         t.check("read-only", done.returncode == 1 and "Read-only" in said and not os.listdir(top + "/disk"), said)
     finally:
         subprocess.run(["umount", top + "/disk"], check=False)
+
+
+def twice(t):
+    """A layer that is there twice, with a file that its owner may not read: two files, and nobody's link."""
+    top, _ = yard(t, "twice")
+    layer = tar_of([entry("a", data=b"x" * 100000, mode=0o200, uid=NOBODY, gid=NOBODY)])
+    source = layout(top + "/image", [layer, tar_of([hard("b", "a")]), layer])
+    shutil.copy(t.bin, top + "/imageadm")
+    os.chown(top, NOBODY, NOBODY)
+    done = t.run(top + "/imageadm", "unpack", source, top + "/target", user=NOBODY, group=NOBODY, extra_groups=[],
+                 env={"HOME": top, "TMPDIR": top, "PATH": os.environ["PATH"]})
+    if t.check("twice: runs", done.returncode == 0, done.stderr.decode("utf-8", "replace")):
+        rows = [(row["path"], row.get("size"), row.get("hardlink")) for row in t.tree(top + "/target")]
+        t.check("twice: two files", rows[1:] == [("a", 100000, None), ("b", 100000, None)], rows)
 
 
 def bombs(t):
@@ -241,5 +262,5 @@ def races(t):
 def run(t):
     for name in IMAGES:
         t.guard(images, name)
-    for part in (nobody, places, bombs, races):
+    for part in (nobody, places, twice, bombs, races):
         t.guard(part)

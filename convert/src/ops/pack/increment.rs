@@ -9,7 +9,7 @@ use crate::image::Image;
 use crate::lineage::Layers;
 use crate::names::{DatasetName, ImageName};
 use crate::ops::convert::check;
-use crate::ops::{Converted, origin};
+use crate::ops::{Converted, Remains, origin};
 use crate::sink::smartos::{Increment, write_increment};
 use crate::sink::{Target, WriteOptions, refuse_losses};
 use crate::source::dataset::{Dataset, TemporarySnapshot};
@@ -82,5 +82,5 @@ pub(super) fn increment(
     let open = || Ok(ctx.zfs().send(Some(&origin.snapshot), &snapshot.name)?);
     let outcome = write_increment(&increment, open, path, &write, ctx)?;
     drop(temporary);
-    Ok(Converted { outcome, losses: ctx.losses() })
+    Ok(Converted { outcome, losses: ctx.losses(), read: Remains::default() })
 }

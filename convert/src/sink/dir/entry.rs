@@ -1,7 +1,9 @@
 //! Makes one entry.
 
+use std::collections::BTreeMap;
 use std::io;
 
+use aurora_engine::body::{Body, address};
 use aurora_engine::fs::{self, NewFile, Root};
 use aurora_formats::model::{Device, EntryPath};
 
@@ -23,6 +25,8 @@ pub(super) struct Maker<'a> {
     pub(super) root: &'a Root,
     ctx: &'a Ctx<'a>,
     sealer: Sealer<'a>,
+    /// How many files have a body as their content, by its address.
+    users: &'a BTreeMap<usize, u32>,
     cache: BlockCache,
     buf: Vec<u8>,
     /// Bytes of content written.
@@ -30,9 +34,9 @@ pub(super) struct Maker<'a> {
 }
 
 impl<'a> Maker<'a> {
-    pub(super) fn new(root: &'a Root, ctx: &'a Ctx<'a>) -> Self {
+    pub(super) fn new(root: &'a Root, users: &'a BTreeMap<usize, u32>, ctx: &'a Ctx<'a>) -> Self {
         let sealer = Sealer::new(root, ctx);
-        Self { root, ctx, sealer, cache: BlockCache::default(), buf: Vec::new(), bytes: 0 }
+        Self { root, ctx, sealer, users, cache: BlockCache::default(), buf: Vec::new(), bytes: 0 }
     }
 
     /// Makes one; whether it could be made. If not, that was told.
@@ -41,7 +45,7 @@ impl<'a> Maker<'a> {
         let made = match &inode.kind {
             Kind::Dir(_) => unreachable!("directories are made before all else"),
             Kind::File(content) => {
-                let file = match self.linked(raw, content)? {
+                let file = match self.grown(raw, content)? {
                     Some(file) => file,
                     None => {
                         let file = self.root.create_file(raw).map_err(|e| Error::io("new file", e))?;
@@ -74,19 +78,16 @@ impl<'a> Maker<'a> {
         self.root.make_node(path, kind, (device.major, device.minor))
     }
 
-    /// The file of a content that is one already.
-    fn linked(&mut self, path: &[u8], content: &Content) -> Result<Option<NewFile>> {
-        match content.plain_at(0) {
-            Some((body, 0, len)) if len == content.size && len == body.len() => {
-                let linked = self.root.link_body(path, &**body).map_err(|e| Error::io("new file", e))?;
-                if linked.is_some() {
-                    self.ctx.progress.count(Counter::BytesWritten, len);
-                    self.bytes += len;
-                }
-                Ok(linked)
-            }
-            _ => Ok(None),
+    /// The file of a content that is one already, and no other's.
+    fn grown(&mut self, path: &[u8], content: &Content) -> Result<Option<NewFile>> {
+        let is_one = |body: &&Body| self.users.get(&address(body)) == Some(&1);
+        let Some(body) = content.whole().filter(is_one) else { return Ok(None) };
+        let moved = self.root.move_body(path, &**body).map_err(|e| Error::io("new file", e))?;
+        if moved.is_some() {
+            self.ctx.progress.count(Counter::BytesWritten, content.size);
+            self.bytes += content.size;
         }
+        Ok(moved)
     }
 
     /// Content, with its holes.

@@ -1,6 +1,7 @@
 //! Writes a root directory: the last tree of a lineage, into a new or an empty directory. It is whole or gone.
 
 mod entry;
+mod landing;
 mod meta;
 mod share;
 mod tree;
@@ -8,8 +9,11 @@ mod tree;
 use std::io;
 use std::path::Path;
 
-use aurora_engine::fs::{Root, StagedDir};
+pub(crate) use self::landing::Landing;
 
+use aurora_engine::fs::Root;
+
+use self::landing::Begun;
 use self::tree::write_tree;
 use crate::bundle::{self, Shape};
 use crate::lineage::Lineage;
@@ -21,8 +25,8 @@ pub fn write(lineage: &Lineage, path: &Path, options: &WriteOptions, ctx: &Ctx<'
     let step = lineage.steps.last().expect("a lineage is never empty");
     let failed = |e| not_empty(path, e);
     ctx.progress.phase("writing directory");
-    let staged = StagedDir::create(path).map_err(failed)?;
-    let written = write_tree(&step.tree, staged.root(), ctx)?;
+    let Begun { staged, nursery } = begun(path, ctx).map_err(failed)?;
+    let written = write_tree(&step.tree, staged.root(), nursery.as_deref(), ctx)?;
     options.may_commit(ctx)?;
     staged.commit().map_err(failed)?;
     Ok(outcome(written))
@@ -41,10 +45,10 @@ pub(crate) fn write_bundle(
     let failed = |e| not_empty(path, e);
     ctx.progress.phase("writing bundle");
     let config = bundle::config(&lineage.image, &step.tree, shape, ctx)?;
-    let staged = StagedDir::create(path).map_err(failed)?;
+    let Begun { staged, nursery } = begun(path, ctx).map_err(failed)?;
     staged.root().make_dir(shape.root().as_bytes()).map_err(failed)?;
     let root = Root::open(&staged.path().join(shape.root())).map_err(failed)?;
-    let written = write_tree(&step.tree, &root, ctx)?;
+    let written = write_tree(&step.tree, &root, nursery.as_deref(), ctx)?;
     let named = |e| Error::io(bundle::CONFIG, e);
     let file = staged.root().create_file(bundle::CONFIG.as_bytes()).map_err(named)?;
     file.write_all_at(&config, 0).and_then(|()| file.set_mode(0o644)).map_err(named)?;
@@ -58,7 +62,15 @@ pub(crate) fn write_mounted(lineage: &Lineage, path: &Path, ctx: &Ctx<'_>) -> Re
     let step = lineage.steps.last().expect("a lineage is never empty");
     ctx.progress.phase("writing files");
     let root = Root::open(path).map_err(|e| Error::io(path.display().to_string(), e))?;
-    Ok(outcome(write_tree(&step.tree, &root, ctx)?))
+    Ok(outcome(write_tree(&step.tree, &root, None, ctx)?))
+}
+
+/// The directory, which may have been begun when its source was read.
+fn begun(path: &Path, ctx: &Ctx<'_>) -> io::Result<Begun> {
+    match &ctx.landing {
+        Some(landing) => landing.take(),
+        None => Landing::new(path.to_owned()).take(),
+    }
 }
 
 fn outcome((entries, bytes): (u64, u64)) -> Outcome {

@@ -1,8 +1,10 @@
 //! Makes a tree, by several threads.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 
-use aurora_engine::fs::Root;
+use aurora_engine::body::address;
+use aurora_engine::fs::{Nursery, Root};
 use aurora_formats::model::EntryPath;
 
 use super::entry::Maker;
@@ -13,8 +15,14 @@ use crate::tree::{InodeId, Kind, Tree};
 use crate::{Counter, Ctx, Error, Result};
 
 /// Makes everything in an empty directory; how many names, and bytes of content. Directories first, then what is in them
-/// by several threads, then further names; and last what all of that would have changed of the directories.
-pub(super) fn write_tree(tree: &Tree, root: &Root, ctx: &Ctx<'_>) -> Result<(u64, u64)> {
+/// by several threads, then further names; and last what all of that would have changed of the directories. Contents that
+/// have grown in `nursery`, which is gone afterwards, become files there.
+pub(super) fn write_tree(
+    tree: &Tree,
+    root: &Root,
+    nursery: Option<&Nursery>,
+    ctx: &Ctx<'_>,
+) -> Result<(u64, u64)> {
     let names = tree.walk();
     let is_dir = |id: InodeId| matches!(tree.inode(id).kind, Kind::Dir(_));
     let levels = levels(names.iter().filter(|(_, id)| is_dir(*id)));
@@ -39,12 +47,17 @@ pub(super) fn write_tree(tree: &Tree, root: &Root, ctx: &Ctx<'_>) -> Result<(u64
             }
         }
     }
+    let users = users(tree, files.iter().map(|&at: &usize| names[at].1));
+    if let Some(nursery) = nursery {
+        // What lies in lower layers alone would only take room.
+        nursery.retain(|body| users.contains_key(&body)).map_err(nursery_failed)?;
+    }
     // Directory by directory, which the order of paths is not: `a`, `a-b`, `a/c`.
     files.sort_by(|a, b| parent(&names[*a].0).cmp(parent(&names[*b].0)));
     let made = Share::out(&files, ctx, |share| {
         // Its own: the directory used last is kept open.
         let root = root.again();
-        let mut maker = Maker::new(&root, ctx);
+        let mut maker = Maker::new(&root, &users, ctx);
         let mut lost = BTreeSet::new();
         share.each(|&at| {
             let (path, id) = &names[at];
@@ -68,6 +81,9 @@ pub(super) fn write_tree(tree: &Tree, root: &Root, ctx: &Ctx<'_>) -> Result<(u64
         }
         ctx.progress.count(Counter::Entries, 1);
     }
+    if let Some(nursery) = nursery {
+        nursery.remove().map_err(nursery_failed)?;
+    }
     // From below, so that a directory is sealed after all that is in it.
     for dirs in levels.iter().rev() {
         Share::out(dirs, ctx, |share| {
@@ -80,6 +96,23 @@ pub(super) fn write_tree(tree: &Tree, root: &Root, ctx: &Ctx<'_>) -> Result<(u64
         })?;
     }
     Ok((names.len() as u64, made.iter().map(|(bytes, _)| bytes).sum()))
+}
+
+/// How many inodes have a body as their content, by its address.
+fn users(tree: &Tree, inodes: impl Iterator<Item = InodeId>) -> BTreeMap<usize, u32> {
+    let mut users = BTreeMap::new();
+    for id in inodes {
+        if let Kind::File(content) = &tree.inode(id).kind
+            && let Some(body) = content.whole()
+        {
+            *users.entry(address(body)).or_default() += 1;
+        }
+    }
+    users
+}
+
+fn nursery_failed(e: io::Error) -> Error {
+    Error::io("large files in the target", e)
 }
 
 /// Directories by their depth: none is in another of its level.

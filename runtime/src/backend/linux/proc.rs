@@ -16,9 +16,9 @@ pub(super) fn is_alive(process: ProcessId) -> bool {
 }
 
 /// Whether it has ended or is about to: it has let go of its files by then, or will without doing anything else. A control
-/// group counts such a process still.
+/// group counts such a process still. A process whose first thread alone has ended goes on.
 pub(super) fn is_ending(pid: i32) -> bool {
-    stat(pid).is_none_or(|stat| stat.has_ended() || stat.flags & PF_EXITING != 0)
+    stat(pid).is_none_or(|stat| stat.threads <= 1 && (stat.has_ended() || stat.flags & PF_EXITING != 0))
 }
 
 /// Of the kernel's flags of a process (`include/linux/sched.h`): it is in `exit`.
@@ -31,6 +31,8 @@ struct Stat {
     state: char,
     /// The ninth.
     flags: u64,
+    /// The 20th.
+    threads: u64,
     /// The 22nd: in clock ticks since the system began.
     start: u64,
 }
@@ -51,7 +53,8 @@ fn parse_stat(text: &str) -> Option<Stat> {
     let mut fields = rest.split(' ');
     let state = fields.next()?.chars().next()?;
     let flags = fields.nth(5)?.parse().ok()?;
-    Some(Stat { state, flags, start: fields.nth(12)?.parse().ok()? })
+    let threads = fields.nth(10)?.parse().ok()?;
+    Some(Stat { state, flags, threads, start: fields.nth(1)?.parse().ok()? })
 }
 
 /// The mask of what this process may do.
@@ -97,7 +100,7 @@ mod tests {
     fn a_name_with_parentheses_does_not_shift_fields() {
         let fields: Vec<String> = (4..=30).map(|n| n.to_string()).collect();
         let stat = format!("7 (a) b (c)) S {}\n", fields.join(" "));
-        assert_eq!(parse_stat(&stat), Some(Stat { state: 'S', flags: 9, start: 22 }));
+        assert_eq!(parse_stat(&stat), Some(Stat { state: 'S', flags: 9, threads: 20, start: 22 }));
         assert_eq!(parse_stat("7 (a) S 4"), None);
     }
 
