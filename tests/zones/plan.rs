@@ -43,8 +43,8 @@ fn a_zone_with_an_interface_on_illumos_gate() {
     let want = [
         "/usr/sbin/zfs clone -o mountpoint=/tank/zones/web -o devices=off -o readonly=on tank/images/web@final tank/zones/web",
         "mkdir /var/zonecontrol/web",
-        "mkdir /var/zonecontrol/web/ro",
         "mkdir /var/zonecontrol/web/rw",
+        "mkdir /var/zonecontrol/web/ro",
         "copy /opt/aurora/podinit /var/zonecontrol/web/ro/podinit",
         "write /var/zonecontrol/web/ro/config.json",
         "pipe /var/zonecontrol/web/rw/stdin",
@@ -116,8 +116,8 @@ mkdir -m 700 /tank/zones/web/root/.aurora
 mkdir -m 700 /tank/zones/web/root/.aurora-run
 # control
 mkdir -m 700 /var/zonecontrol/web
-mkdir -m 700 /var/zonecontrol/web/ro
 mkdir -m 700 /var/zonecontrol/web/rw
+mkdir -m 700 /var/zonecontrol/web/ro
 install -m 755 /opt/aurora/podinit /var/zonecontrol/web/ro/podinit
 cat >/var/zonecontrol/web/ro/config.json <<'END'
 CONFIG
@@ -167,15 +167,13 @@ fn a_run_directory_of_its_own() {
     let plan = Plan::create(&zone, &Dataset::Adopt { readonly: None }, control, Dialect::OmniOs);
     let done = words(plan.steps().iter().flat_map(|step| &step.actions));
     assert_eq!(
-        done[3..9],
+        done[3..7],
         [
             "mkdir /var/zonecontrol/web",
             "/usr/sbin/zfs create -o mountpoint=/var/zonecontrol/web/rw -o devices=off -o setuid=off -o quota=64M \
              -o aurora:container=web_1.example+x tank/c/ZONE-run",
             "/usr/bin/chmod 700 /var/zonecontrol/web/rw",
-            "mkdir /var/zonecontrol/web",
             "mkdir /var/zonecontrol/web/ro",
-            "mkdir /var/zonecontrol/web/rw",
         ]
     );
     let undone = words(plan.undo(usize::MAX));

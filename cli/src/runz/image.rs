@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use aurora_convert::names::ImageName;
 use aurora_convert::ops::UnpackOptions;
-use aurora_convert::{Cancel, Ctx, Error as ImageError, ErrorKind, NoProgress, Options};
+use aurora_convert::{Cancel, Ctx, NoProgress, Options};
 use aurora_runtime::backend::Plan;
 use aurora_runtime::{CreateOptions, Error, ImagePlace, ImageRequest, Runtime, backend, unpack_image};
 
@@ -64,8 +64,7 @@ fn fill(place: &ImagePlace<'_>, name: &ImageName, store: Option<&Path>) -> Resul
     }
     let said = String::from_utf8_lossy(&done.stderr);
     let first = said.lines().find(|line| !line.is_empty()).unwrap_or("no reason was given");
-    let why = ErrorKind::Unsupported(first.trim_start_matches("error: ").to_owned());
-    Err(ImageError::from(why).into())
+    Err(failed(std::io::Error::other(first.trim_start_matches("error: "))))
 }
 
 /// The process of its own. Its standard input ends when nobody waits for it any more.

@@ -190,13 +190,15 @@ impl Plan {
                 vec![Action::MakeDir(dir.to_owned()), own.create(), run(&[CHMOD, "700", &own.mountpoint])];
             step(StepKind::RunDir, &own.name, actions, vec![OwnDataset::destroy(&own.name)]);
         }
-        let mut actions = vec![
-            Action::MakeDir(dir.to_owned()),
+        let mut actions = Vec::new();
+        if dataset.is_none() {
+            actions.extend([Action::MakeDir(dir.to_owned()), Action::MakeDir(format!("{dir}/rw"))]);
+        }
+        actions.extend([
             Action::MakeDir(format!("{dir}/ro")),
-            Action::MakeDir(format!("{dir}/rw")),
             Action::CopyProgram(podinit.to_owned(), format!("{dir}/ro/podinit")),
             Action::WriteFile(format!("{dir}/ro/config.json"), format!("{:#}\n", zone.podinit)),
-        ];
+        ]);
         if !zone.has_terminal() {
             let pipe = |name| Action::MakePipe(format!("{dir}/rw/{name}"));
             actions.extend(["stdin", "stdout", "stderr"].map(pipe));

@@ -66,6 +66,8 @@ impl Place {
     fn create_in(&self, image: &ImagePlace<'_>) -> Result<()> {
         let bundle = image.bundle();
         std::fs::create_dir(bundle.join("root")).unwrap();
+        // No image asks for a root that is read-only.
+        self.config(json!({"root": {"path": "root"}}));
         std::fs::copy(self.bundle().join("config.json"), bundle.join("config.json")).unwrap();
         self.runtime.create(&id(), &bundle, &CreateOptions::default()).map(drop)
     }
