@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use aurora_convert::image::time::timestamp;
+use aurora_convert::names::ImageName;
 use aurora_engine::fs::replace_file;
 
 use crate::backend::{Hooks, Host, Io, Plan, Request};
@@ -11,7 +12,7 @@ use crate::bundle::Bundle;
 use crate::fail;
 use crate::hooks::{HookCall, HookKind, of_kind};
 use crate::state::{Phase, ProcessId, Record, Seen, StateDir, Status, default_root};
-use crate::{Container, Error, Id, Result, Runtime};
+use crate::{Container, Error, Id, ImagePlace, Result, Runtime};
 
 /// How a container is made.
 #[derive(Debug, Clone, Default)]
@@ -34,6 +35,21 @@ impl Runtime {
         let bundle = Bundle::open(bundle)?;
         let host = self.backend().look(&bundle, self.host())?;
         self.planned(id, &bundle, options, &host)
+    }
+
+    /// What `create` would do with an image that was unpacked only for that.
+    pub fn plan_of_image(
+        &self,
+        name: &ImageName,
+        place: &ImagePlace<'_>,
+        options: &CreateOptions,
+    ) -> Result<Plan> {
+        let at = place.at();
+        let bundle = Bundle::open(&at.bundle())?;
+        let host = self.backend().look(&bundle, Host { is_shown: true, ..self.host() })?;
+        let mut plan = self.planned(at.id, &bundle, options, &host)?;
+        plan.steps.splice(0..0, self.backend().image_steps(&at, name)?);
+        Ok(plan)
     }
 
     fn host(&self) -> Host {

@@ -136,6 +136,26 @@ pub enum Error {
         /// Why.
         problem: &'static str,
     },
+    /// Containers are to have datasets of their own, and there is none below which.
+    #[error("no dataset that those of containers could be made in: {problem}")]
+    NoParent {
+        /// Why.
+        problem: String,
+    },
+    /// A dataset that a container is to have for itself.
+    #[error("dataset {dataset} exists already, and is not this container's")]
+    DatasetExists {
+        /// Which.
+        dataset: String,
+    },
+    /// A dataset that would have to be destroyed, and is not.
+    #[error("dataset {dataset} is left alone: {problem}")]
+    DatasetKept {
+        /// Which.
+        dataset: String,
+        /// Why.
+        problem: String,
+    },
     /// A zone that does not do what it was told.
     #[error("zone {zone} is not {wanted}: {found}")]
     ZoneState {
@@ -208,6 +228,10 @@ impl Error {
             Self::NoZoneRoot { .. } => Some(
                 "a zone's root is the folder root of a mounted dataset, as `imageadm unpack --bundle --zonepath` makes it there",
             ),
+            Self::NoParent { .. } => {
+                Some("`runz --dataset POOL/NAME` or RUNZ_DATASET names one that is for this")
+            }
+            Self::DatasetExists { .. } => Some("`zfs destroy` removes it, if nobody needs it"),
             Self::Unsupported { backend: "zones", what: "ps" } => {
                 Some("`ps -fz` with the zone's name, which `zoneadm list` shows")
             }

@@ -10,6 +10,19 @@ pub(crate) fn point(name: &str) {
     }
 }
 
+/// A time that is waited, or the milliseconds that a test has asked for by `RUNZ_LIMIT`. Only in builds with that feature.
+#[cfg(feature = "fail-points")]
+pub(crate) fn limit(usual: std::time::Duration) -> std::time::Duration {
+    let told = std::env::var("RUNZ_LIMIT").ok().and_then(|millis| millis.parse().ok());
+    told.map_or(usual, std::time::Duration::from_millis)
+}
+
+/// The time that it is given.
+#[cfg(not(feature = "fail-points"))]
+pub(crate) fn limit(usual: std::time::Duration) -> std::time::Duration {
+    usual
+}
+
 /// Does nothing.
 #[cfg(not(feature = "fail-points"))]
 pub(crate) fn point(_name: &str) {}

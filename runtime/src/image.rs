@@ -1,78 +1,96 @@
-//! `run --image`: a bundle of an image of the local store, or of any other name that images have.
+//! `run --image`: where the bundle of an image is, that only one container has.
 
-use std::fs::DirBuilder;
+use std::fs::{DirBuilder, File};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use aurora_convert::Ctx;
-use aurora_convert::names::ImageName;
-use aurora_convert::ops::{self, UnpackOptions};
-
+use crate::backend::ImageAt;
+use crate::fail;
 use crate::state::{LockFile, Mode, PRIVATE, make_root, remove_tree};
+use crate::unpack::{PATIENCE, UNPACKING};
 use crate::{Error, Id, Result, Runtime};
 
-/// Which image, and what of it.
-#[derive(Debug, Clone)]
-pub struct ImageRequest {
-    /// Its name.
-    pub name: ImageName,
-    /// How it is read.
-    pub options: UnpackOptions,
-}
-
-/// Unpacks an image as a bundle. Starts threads, so that no container can be made by this process afterwards.
-pub fn unpack_image(request: &ImageRequest, target: &Path, ctx: &Ctx<'_>) -> Result<()> {
-    let target = ImageName::Dir { path: target.to_owned() };
-    let options = UnpackOptions { bundle: true, ..request.options.clone() };
-    ops::unpack(&request.name, &target, &options, ctx)?;
-    Ok(())
-}
-
-/// Beside the containers; no container has this name, as ids have no colon.
-const BUNDLES: &str = ":bundles";
+/// Beside the containers; no container has this name, as ids have no `@`. Nor a colon, as other names here: what is in it may be a
+/// zone's path, and colons are what zoneadm separates these from other words by.
+const BUNDLES: &str = "@bundles";
 /// In a container's folder there: held by whoever unpacks an image for it, or removes one.
 const LOCK: &str = "lock";
-/// The bundle.
-const BUNDLE: &str = "bundle";
 /// More than it takes to find that the place taken is that of a container that exists.
 const GLANCE: Duration = Duration::from_millis(500);
 
 /// A place for the image of one container, and nobody else's as long as this is there.
-#[derive(Debug)]
-pub struct ImagePlace {
+pub struct ImagePlace<'r> {
+    runtime: &'r Runtime,
+    id: Id,
     dir: PathBuf,
     lock: LockFile,
+    quota: Option<u64>,
 }
 
-impl ImagePlace {
+impl<'r> ImagePlace<'r> {
     /// Takes it. `None` when it is taken and stays so.
-    fn take(root: &Path, id: &Id, patience: Duration) -> io::Result<Option<Self>> {
-        let dir = root.join(BUNDLES).join(id.as_str());
-        let name = dir.join(LOCK);
+    fn take(runtime: &'r Runtime, id: &Id, patience: Duration) -> io::Result<Option<Self>> {
+        let root = &runtime.root;
         loop {
             make_root(root)?;
+            let dir = runtime.image_dir(id);
             DirBuilder::new().recursive(true).mode(PRIVATE).create(&dir)?;
-            let lock = match LockFile::open_within(&name, Mode::Exclusive, patience) {
+            let taken = dir.canonicalize().and_then(|dir| {
+                let lock = LockFile::open_within(&dir.join(LOCK), Mode::Exclusive, patience)?;
+                Ok((dir, lock))
+            });
+            let (dir, lock) = match taken {
                 // It was removed in between.
                 Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
-                Ok(None) => return Ok(None),
-                other => other?.expect("no lock was answered above"),
+                Ok((_, None)) => return Ok(None),
+                other => other.map(|(dir, lock)| (dir, lock.expect("no lock was answered above")))?,
             };
-            if lock.is_at(&name)? {
-                return Ok(Some(Self { dir, lock }));
+            if lock.is_at(&dir.join(LOCK))? {
+                return Ok(Some(Self { runtime, id: id.clone(), dir, lock, quota: None }));
             }
         }
     }
 
     /// Where the bundle goes.
     pub fn bundle(&self) -> PathBuf {
-        self.dir.join(BUNDLE)
+        self.at().bundle()
+    }
+
+    /// Whether it has to be the path of a zone.
+    pub fn wants_zonepath(&self) -> bool {
+        self.runtime.backend().wants_zonepath()
+    }
+
+    pub(crate) fn at(&self) -> ImageAt<'_> {
+        ImageAt { id: &self.id, root: &self.runtime.root, dir: &self.dir, quota: self.quota }
+    }
+
+    fn failed(&self) -> impl Fn(io::Error) -> Error {
+        failed(&self.dir)
     }
 
     /// Removes what there is, also what a command has left that was killed; the lock last.
-    fn clear(&self) -> io::Result<()> {
+    fn clear(&self) -> Result<()> {
+        self.wait_unpacked()?;
+        for backend in self.runtime.backends() {
+            backend.clear_image(&self.at())?;
+        }
+        self.empty().map_err(self.failed())
+    }
+
+    /// What was killed while an image was unpacked for it has left that at work, for a moment.
+    fn wait_unpacked(&self) -> Result<()> {
+        match LockFile::open_existing(&self.dir.join(UNPACKING), PATIENCE) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(e) => Err(self.failed()(e)),
+            Ok(Some(_)) => Ok(()),
+            Ok(None) => Err(Error::Busy { id: self.id.to_string(), seconds: PATIENCE.as_secs() }),
+        }
+    }
+
+    fn empty(&self) -> io::Result<()> {
         for entry in std::fs::read_dir(&self.dir)? {
             let entry = entry?;
             if entry.file_name() == LOCK {
@@ -89,15 +107,11 @@ impl ImagePlace {
     /// Gives it up, with all that is in it.
     pub fn remove(self) -> Result<()> {
         let name = self.dir.join(LOCK);
-        let all = || -> io::Result<()> {
-            // It went with the container that was made of it, and may be somebody else's by now.
-            if !self.lock.is_at(&name)? {
-                return Ok(());
-            }
+        // It went with the container that was made of it otherwise, and may be somebody else's by now.
+        if self.lock.is_at(&name).map_err(self.failed())? {
             self.clear()?;
-            std::fs::remove_file(&name)
-        };
-        all().map_err(|e| Error::io(self.dir.display().to_string(), e))?;
+            std::fs::remove_file(&name).map_err(self.failed())?;
+        }
         // Not if somebody else has come in between. The last one takes the folder along.
         if std::fs::remove_dir(&self.dir).is_ok()
             && let Some(folder) = self.dir.parent()
@@ -108,25 +122,48 @@ impl ImagePlace {
     }
 }
 
+fn failed(dir: &Path) -> impl Fn(io::Error) -> Error {
+    let dir = dir.display().to_string();
+    move |e| Error::io(dir.clone(), e)
+}
+
 impl Runtime {
     /// A place for the bundle of a container's image: removed with the container. Of two that begin one of the same name at
-    /// the same time, the second finds that there is one already.
-    pub fn place_for_image(&self, id: &Id) -> Result<ImagePlace> {
-        let dir = self.image_dir(id);
-        let failed = |e| Error::io(dir.display().to_string(), e);
+    /// the same time, the second finds that there is one already. `quota` is the most bytes that the image and what the container
+    /// writes may take.
+    pub fn place_for_image(&self, id: &Id, quota: Option<u64>) -> Result<ImagePlace<'_>> {
+        let place = ImagePlace { quota, ..self.empty_place(id)? };
+        fail::point("image-placed");
+        match self.backend().place_image(&place.at()) {
+            Ok(()) => Ok(place),
+            Err(e) => Err(e.after(place.remove())),
+        }
+    }
+
+    /// The same for an image that is looked at and not run. Its caller removes it.
+    pub fn place_to_show(&self, id: &Id, quota: Option<u64>) -> Result<ImagePlace<'_>> {
+        Ok(ImagePlace { quota, ..self.empty_place(id)? })
+    }
+
+    fn empty_place(&self, id: &Id) -> Result<ImagePlace<'_>> {
         let exists = || self.root.join(id.as_str()).exists();
         // Looked at before anything is made, which would have to be removed again.
         if exists() {
             return Err(Error::Exists);
         }
-        let place = ImagePlace::take(&self.root, id, Duration::ZERO).map_err(failed)?.ok_or(Error::Exists)?;
+        let taken = ImagePlace::take(self, id, Duration::ZERO).map_err(failed(&self.image_dir(id)))?;
+        let place = taken.ok_or(Error::Exists)?;
         if exists() {
             // It was made in between. Its bundle may be the one that is here.
             let undone = if place.bundle().exists() { Ok(()) } else { place.remove() };
             return Err(Error::Exists.after(undone));
         }
-        place.clear().map_err(failed)?;
-        Ok(place)
+        place.clear()?;
+        // Before anyone unpacks, who does not make it: what was removed stays so.
+        match File::create(place.dir.join(UNPACKING)).map_err(place.failed()) {
+            Ok(_) => Ok(place),
+            Err(e) => Err(e.after(place.remove())),
+        }
     }
 
     fn image_dir(&self, id: &Id) -> PathBuf {
@@ -139,8 +176,7 @@ impl Runtime {
         if !dir.exists() {
             return Ok(());
         }
-        let failed = |e| Error::io(dir.display().to_string(), e);
-        match ImagePlace::take(&self.root, id, GLANCE).map_err(failed)? {
+        match ImagePlace::take(self, id, GLANCE).map_err(failed(&dir))? {
             Some(place) => place.remove(),
             None => Ok(()),
         }
@@ -159,15 +195,15 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let runtime = Runtime::new(root.path().to_owned(), vec![Box::new(Recording::default())], |_| {});
         let id: Id = "c".parse().unwrap();
-        let place = runtime.place_for_image(&id).unwrap();
+        let place = runtime.place_for_image(&id, None).unwrap();
         // What a killed command has left.
         let left = place.bundle().with_file_name(".unpacking-x").join("rootfs");
         std::fs::create_dir_all(&left).unwrap();
         drop(place);
-        let place = runtime.place_for_image(&id).unwrap();
+        let place = runtime.place_for_image(&id, None).unwrap();
         assert!(!left.exists());
         std::fs::create_dir(place.bundle()).unwrap();
-        let mode = root.path().join(":bundles").metadata().unwrap().permissions().mode();
+        let mode = root.path().join("@bundles").metadata().unwrap().permissions().mode();
         // Programs of images may give rights to whoever runs them.
         assert_eq!(mode & 0o777, 0o700);
         runtime.remove_image(&id).unwrap();
@@ -179,15 +215,20 @@ mod tests {
         runtime.remove_image(&id).unwrap();
         assert_eq!(std::fs::read_dir(root.path()).unwrap().count(), 0);
         // The bundle of a container that is there stays.
-        std::fs::create_dir_all(root.path().join(":bundles/c/bundle")).unwrap();
+        std::fs::create_dir_all(root.path().join("@bundles/c/bundle")).unwrap();
         std::fs::create_dir(root.path().join("c")).unwrap();
-        assert!(matches!(runtime.place_for_image(&id), Err(Error::Exists)));
-        assert!(root.path().join(":bundles/c/bundle").exists());
+        assert!(matches!(runtime.place_for_image(&id, None), Err(Error::Exists)));
+        assert!(root.path().join("@bundles/c/bundle").exists());
         runtime.remove_image(&id).unwrap();
         runtime.remove_image(&id).unwrap();
-        assert!(!root.path().join(":bundles").exists());
+        assert!(!root.path().join("@bundles").exists());
+        std::fs::remove_dir(root.path().join("c")).unwrap();
+        let said = runtime.place_for_image(&id, Some(1)).err().unwrap().to_string();
+        assert_eq!(said, "run --image-quota is not supported by the record backend");
+        assert!(!root.path().join("@bundles").exists());
+        std::fs::create_dir(root.path().join("c")).unwrap();
         // Nothing is made for one that has none.
-        assert!(matches!(runtime.place_for_image(&id), Err(Error::Exists)));
-        assert!(!root.path().join(":bundles").exists());
+        assert!(matches!(runtime.place_for_image(&id, None), Err(Error::Exists)));
+        assert!(!root.path().join("@bundles").exists());
     }
 }

@@ -21,6 +21,7 @@ mod process;
 mod signal;
 mod spec;
 mod state;
+mod unpack;
 
 pub use console::Foreground;
 pub use create::CreateOptions;
@@ -29,13 +30,14 @@ pub use exec::{ExecOptions, Executed};
 pub use features::features;
 pub use hooks::{HookCall, HookKind};
 pub use id::Id;
-pub use image::{ImagePlace, ImageRequest, unpack_image};
+pub use image::ImagePlace;
 pub use life::{Container, Runtime};
 pub use preserved::check_preserved_fds;
 pub use process::{ProcessChange, parse_user};
 pub use signal::Signal;
 pub use spec::spec;
 pub use state::{Seen, Status, default_root};
+pub use unpack::{ImageRequest, unpack_image};
 
 /// The version of the runtime specification that is spoken.
 pub const OCI_VERSION: &str = "1.3.0";

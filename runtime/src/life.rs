@@ -33,6 +33,11 @@ impl Runtime {
         self.backends.first().expect("a runtime is given at least one").as_ref()
     }
 
+    /// All of them.
+    pub(crate) fn backends(&self) -> &[Box<dyn Backend>] {
+        &self.backends
+    }
+
     /// The backend that has made a container.
     fn backend_of(&self, record: &Record) -> Result<&dyn Backend> {
         let made = self.backends.iter().find(|backend| backend.name() == record.backend);

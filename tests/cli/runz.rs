@@ -196,6 +196,35 @@ fn a_zone_can_be_shown_on_any_system() {
     assert!(!dir.path().join("root/c").exists());
 }
 
+/// It is unpacked for that, and nothing of it is left.
+#[test]
+fn an_image_is_shown_with_its_datasets() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(dir.path().join("image/etc")).unwrap();
+    let zones = ["--backend", "zones", "--zone-dialect", "omnios", "--podinit", "/opt/podinit"];
+    let run = ["run", "--dry-run", "--image", "dir:image", "c"];
+    let done = runz(dir.path(), &[&zones[..], &["--dataset", "tank/c"], &run].concat()).exits(0).quietly();
+    let root = dir.path().canonicalize().unwrap().join("root");
+    let bundle = root.join("@bundles/c/bundle").display().to_string();
+    for want in [
+        &format!(
+            "/usr/sbin/zfs create -o mountpoint={bundle} -o devices=off -o aurora:container=c tank/c/aurora-"
+        ),
+        &format!(
+            "# dir:image is unpacked as by `imageadm unpack --bundle --zonepath` to {bundle}\n# zonepath\n"
+        ),
+        "-o quota=64M -o aurora:container=c tank/c/aurora-",
+        &format!("set zonepath={bundle}\n"),
+    ] {
+        assert!(done.out.contains(want), "{want}: {}", done.out);
+    }
+    assert!(!done.out.contains("will refuse"), "{}", done.out);
+    assert_eq!(std::fs::read_dir(&root).unwrap().count(), 0);
+    runz(dir.path(), &[&zones[..], &["--dataset", "tank@c"], &run].concat())
+        .exits(1)
+        .says("a dataset is needed, not a snapshot: tank@c");
+}
+
 #[test]
 fn what_is_no_zones_root_is_refused() {
     let dir = tempfile::tempdir().unwrap();

@@ -1,6 +1,6 @@
 //! The host's commands, and what undoes them.
 
-use aurora_zones::{Action, Control, Dataset, Dialect, Plan, Readonly, StepKind, Zone};
+use aurora_zones::{Action, Control, Dataset, Dialect, OwnDataset, Plan, Readonly, StepKind, Zone};
 use oci_spec::runtime::Spec;
 use serde_json::json;
 
@@ -10,7 +10,7 @@ use crate::golden::options;
 fn plan(number: usize, dialect: Dialect, dataset: &Dataset) -> Plan {
     let options = options(dialect);
     let zone = Zone::of_bundle(&bundle(number).1, &options).unwrap();
-    let control = Control { dir: &options.control, podinit: "/opt/aurora/podinit" };
+    let control = Control { dir: &options.control, podinit: "/opt/aurora/podinit", dataset: None };
     Plan::create(&zone, dataset, control, dialect)
 }
 
@@ -43,8 +43,8 @@ fn a_zone_with_an_interface_on_illumos_gate() {
     let want = [
         "/usr/sbin/zfs clone -o mountpoint=/tank/zones/web -o devices=off -o readonly=on tank/images/web@final tank/zones/web",
         "mkdir /var/zonecontrol/web",
-        "mkdir /var/zonecontrol/web/ro",
         "mkdir /var/zonecontrol/web/rw",
+        "mkdir /var/zonecontrol/web/ro",
         "copy /opt/aurora/podinit /var/zonecontrol/web/ro/podinit",
         "write /var/zonecontrol/web/ro/config.json",
         "pipe /var/zonecontrol/web/rw/stdin",
@@ -116,8 +116,8 @@ mkdir -m 700 /tank/zones/web/root/.aurora
 mkdir -m 700 /tank/zones/web/root/.aurora-run
 # control
 mkdir -m 700 /var/zonecontrol/web
-mkdir -m 700 /var/zonecontrol/web/ro
 mkdir -m 700 /var/zonecontrol/web/rw
+mkdir -m 700 /var/zonecontrol/web/ro
 install -m 755 /opt/aurora/podinit /var/zonecontrol/web/ro/podinit
 cat >/var/zonecontrol/web/ro/config.json <<'END'
 CONFIG
@@ -155,6 +155,52 @@ fn what_an_adopted_dataset_was_told_it_is_told_again() {
     };
     assert_eq!(undone(Some("off")), "/usr/sbin/zfs set readonly=off tank/web");
     assert_eq!(undone(None), "/usr/sbin/zfs inherit -S readonly tank/web");
+}
+
+/// It is there before anything is written to it, and goes when no zone has it any more.
+#[test]
+fn a_run_directory_of_its_own() {
+    let options = options(Dialect::OmniOs);
+    let zone = Zone::of_bundle(&bundle(0).1, &options).unwrap();
+    let own = OwnDataset::of_run_dir("tank/c", &options.name, &options.id, &options.control);
+    let control = Control { dir: &options.control, podinit: "/p", dataset: Some(&own) };
+    let plan = Plan::create(&zone, &Dataset::Adopt { readonly: None }, control, Dialect::OmniOs);
+    let done = words(plan.steps().iter().flat_map(|step| &step.actions));
+    assert_eq!(
+        done[3..7],
+        [
+            "mkdir /var/zonecontrol/web",
+            "/usr/sbin/zfs create -o mountpoint=/var/zonecontrol/web/rw -o devices=off -o setuid=off -o quota=64M \
+             -o aurora:container=web_1.example+x tank/c/ZONE-run",
+            "/usr/bin/chmod 700 /var/zonecontrol/web/rw",
+            "mkdir /var/zonecontrol/web/ro",
+        ]
+    );
+    let undone = words(plan.undo(usize::MAX));
+    let at = |wanted: &str| undone.iter().position(|line| line == wanted).unwrap();
+    assert!(at("/usr/sbin/zoneadm -z ZONE halt") < at("/usr/sbin/zfs destroy -r tank/c/ZONE-run"));
+    assert!(at("/usr/sbin/zonecfg -z ZONE delete -F") < at("/usr/sbin/zfs destroy -r tank/c/ZONE-run"));
+}
+
+#[test]
+fn a_dataset_of_an_image_is_marked_when_it_is_made() {
+    let own = OwnDataset::of_image("tank", "aurora-1", "web", "/x/web", None);
+    assert_eq!(
+        own.dry_run(),
+        "# dataset\n\
+         /usr/sbin/zfs create -o mountpoint=/x/web -o devices=off -o aurora:container=web tank/aurora-1\n\
+         #   undone by: /usr/sbin/zfs destroy -r tank/aurora-1\n"
+    );
+    let bounded = OwnDataset::of_image("tank", "aurora-1", "web", "/x/web", Some(1 << 30)).create();
+    assert!(words([bounded].iter())[0].contains(" -o quota=1073741824 -o aurora:container=web "));
+    assert_eq!(
+        words([OwnDataset::mark("a"), OwnDataset::below("a"), OwnDataset::all()].iter()),
+        [
+            "/usr/sbin/zfs get -H -o value,source aurora:container a",
+            "/usr/sbin/zfs list -H -r -t filesystem,volume -o name a",
+            "/usr/sbin/zfs list -H -t filesystem,volume -o name",
+        ]
+    );
 }
 
 #[test]

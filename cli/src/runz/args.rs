@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use aurora_convert::names::ImageName;
+use aurora_convert::names::{DatasetName, ImageName};
 use aurora_runtime::backend::Kind;
 use aurora_runtime::backend::zones::Dialect;
 use aurora_runtime::{Id, parse_user};
@@ -36,6 +36,10 @@ pub(crate) struct Cli {
     /// Process 1 of zones [default: podinit beside this program; for Linux programs on illumos, podinit-linux]
     #[arg(long, value_name = "FILE")]
     pub(crate) podinit: Option<PathBuf>,
+    /// Below which dataset containers on zones have datasets of their own: images that are run, and all containers for what they
+    /// tell runz [default: $RUNZ_DATASET; for images alone, the dataset that the state directory is in]
+    #[arg(long, value_name = "DATASET", value_parser = parse_dataset)]
+    pub(crate) dataset: Option<String>,
     /// Accepted, and found out by itself
     #[arg(long, value_name = "WHETHER", hide = true)]
     pub(crate) rootless: Option<String>,
@@ -170,12 +174,15 @@ pub(crate) struct Create {
 pub(crate) struct Run {
     #[command(flatten)]
     pub(crate) making: Making,
-    /// An image instead of a bundle: it is unpacked below the state directory, and removed with the container
+    /// An image instead of a bundle: it is unpacked below the state directory, for zones to a dataset, and removed with the container
     #[arg(long, value_name = "NAME", conflicts_with = "bundle", value_parser = image_name())]
     pub(crate) image: Option<ImageName>,
     /// The local store, for --image [default: $AURORA_STORE, or aurora/store in the user's data directory]
     #[arg(long, value_name = "DIR", requires = "image")]
     pub(crate) store: Option<PathBuf>,
+    /// Most that the image and what its container writes may take, for --image on zones, as in 10GiB
+    #[arg(long, value_name = "SIZE", requires = "image", value_parser = parse_size)]
+    pub(crate) image_quota: Option<u64>,
     /// Do not wait for the end
     #[arg(long, short)]
     pub(crate) detach: bool,
@@ -451,11 +458,23 @@ pub(crate) struct UnpackImage {
     /// The local store
     #[arg(long)]
     pub(crate) store: Option<PathBuf>,
+    /// As the path of a zone
+    #[arg(long)]
+    pub(crate) zonepath: bool,
     /// The image
     #[arg(value_parser = image_name())]
     pub(crate) image: ImageName,
     /// Where to
     pub(crate) target: PathBuf,
+}
+
+/// A file system of ZFS.
+pub(super) fn parse_dataset(text: &str) -> Result<String, String> {
+    let name = DatasetName::parse(text.as_bytes()).map_err(|e| e.to_string())?;
+    match name.snapshot() {
+        None => Ok(text.to_owned()),
+        Some(_) => Err(format!("a dataset is needed, not a snapshot: {text}")),
+    }
 }
 
 fn parse_limit(text: &str) -> Result<i64, String> {
@@ -526,6 +545,16 @@ mod tests {
         };
         assert_eq!(args.memory, Some(-1));
         parsed(&["runz", "create", "-b", "/b", "--no-pivot", "--no-new-keyring", "--preserve-fds", "2", "c"]);
+    }
+
+    #[test]
+    fn datasets_are_file_systems() {
+        for good in ["tank", "tank/c", "zones/a b/c"] {
+            assert_eq!(parse_dataset(good).as_deref(), Ok(good));
+        }
+        for bad in ["", "-r", "/tank", "tank/", "tank@s", "tank/c@a..b", "tank/../x"] {
+            assert!(parse_dataset(bad).is_err(), "{bad:?}");
+        }
     }
 
     #[test]

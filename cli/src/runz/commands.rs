@@ -41,12 +41,15 @@ pub(super) fn create(runtime: &Runtime, args: &Create, cli: &Cli) -> Result<i32,
 
 pub(super) fn run(runtime: &Runtime, args: &Run, cli: &Cli) -> Result<i32, Error> {
     let mut options = options(&args.making, cli);
-    if args.making.dry_run && args.image.is_none() {
-        let plan = runtime.plan(&args.id, &args.making.bundle, &options)?;
+    if args.making.dry_run {
+        let plan = match &args.image {
+            Some(name) => image::planned(runtime, args, name, &options)?,
+            None => runtime.plan(&args.id, &args.making.bundle, &options)?,
+        };
         return print(&plan.steps.join("\n"));
     }
     let mut place = match &args.image {
-        Some(name) => Some(image::unpacked(runtime, &args.id, name, args.store.as_deref())?),
+        Some(name) => Some(image::unpacked(runtime, args, name)?),
         None => None,
     };
     let bundle = place.as_ref().map_or_else(|| args.making.bundle.clone(), ImagePlace::bundle);
@@ -71,7 +74,7 @@ fn begin(
     bundle: &Path,
     options: &mut CreateOptions,
     made: &mut bool,
-    place: &mut Option<ImagePlace>,
+    place: &mut Option<ImagePlace<'_>>,
 ) -> Result<i32, Error> {
     options.io.detached = args.detach;
     let terminal = !args.detach && options.io.console.is_none() && runtime.wants_terminal(bundle)?;

@@ -12,8 +12,17 @@ use aurora_convert::ops::{json_string, rfc3339};
 use crate::errors;
 
 /// Options before the command that have a value in the next word.
-const WITH_VALUE: [&str; 8] =
-    ["--root", "--log", "--log-format", "--rootless", "--criu", "--backend", "--zone-dialect", "--podinit"];
+const WITH_VALUE: [&str; 9] = [
+    "--root",
+    "--log",
+    "--log-format",
+    "--rootless",
+    "--criu",
+    "--backend",
+    "--zone-dialect",
+    "--podinit",
+    "--dataset",
+];
 
 /// The file of `--log`, if there is one.
 #[derive(Debug, Clone, Default)]

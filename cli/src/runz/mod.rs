@@ -61,6 +61,20 @@ pub fn runz() -> ExitCode {
     }
 }
 
+/// What variable has the dataset of `--dataset`.
+const DATASET: &str = "RUNZ_DATASET";
+
+fn dataset(cli: &Cli) -> Result<Option<String>, Error> {
+    let of_variable = || std::env::var_os(DATASET).filter(|text| !text.is_empty());
+    let checked = |text: OsString| {
+        args::parse_dataset(&text.to_string_lossy()).map_err(|e| Error::Usage(format!("{DATASET}: {e}")))
+    };
+    match &cli.dataset {
+        Some(named) => Ok(Some(named.clone())),
+        None => of_variable().map(checked).transpose(),
+    }
+}
+
 fn run(cli: &Cli, args: &[OsString], log: &Log) -> Result<i32, Error> {
     // What needs no container and no backend.
     match &cli.command {
@@ -90,7 +104,11 @@ fn run(cli: &Cli, args: &[OsString], log: &Log) -> Result<i32, Error> {
     }
     let root = cli.root.clone().unwrap_or_else(default_root);
     let warned = log.clone();
-    let zones = ZoneOptions { dialect: cli.zone_dialect.map(Into::into), podinit: cli.podinit.clone() };
+    let zones = ZoneOptions {
+        dialect: cli.zone_dialect.map(Into::into),
+        podinit: cli.podinit.clone(),
+        dataset: dataset(cli)?,
+    };
     let backends = backend::all(cli.backend.map(Into::into), zones)?;
     let runtime = Runtime::new(root, backends, move |text| warned.warn(text));
     match &cli.command {

@@ -8,6 +8,7 @@ pub mod zones;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use aurora_convert::names::ImageName;
 use oci_spec::runtime::{LinuxResources, Process};
 use serde_json::Value;
 
@@ -70,6 +71,30 @@ pub trait Backend {
     /// Undoes all, whatever state it is in.
     fn destroy(&self, at: &Handle<'_>) -> Result<()>;
 
+    /// Whether an image is unpacked for it with its root file system as a zone's path has it.
+    fn wants_zonepath(&self) -> bool {
+        false
+    }
+
+    /// Makes what an image's bundle is to lie in, where nothing is yet. What has to be undone is written down beside it before it
+    /// is done. What it has made when it fails, it leaves for `clear_image`.
+    fn place_image(&self, at: &ImageAt<'_>) -> Result<()> {
+        match at.quota {
+            Some(_) => Err(Error::Unsupported { backend: self.name(), what: "run --image-quota" }),
+            None => Ok(()),
+        }
+    }
+
+    /// Undoes that, as far as it was done, and as often as it is called. Of all backends, as nobody knows which one it was.
+    fn clear_image(&self, _at: &ImageAt<'_>) -> Result<()> {
+        Ok(())
+    }
+
+    /// What is done for an image, for people.
+    fn image_steps(&self, at: &ImageAt<'_>, name: &ImageName) -> Result<Vec<String>> {
+        Ok(vec![format!("unpack {name} to {}", at.bundle().display())])
+    }
+
     /// Holds all processes.
     fn pause(&self, _at: &Handle<'_>) -> Result<()> {
         Err(Error::Unsupported { backend: self.name(), what: "pause" })
@@ -95,6 +120,29 @@ pub trait Backend {
         Err(Error::Unsupported { backend: self.name(), what: "update" })
     }
 }
+
+/// Where the image of a container is unpacked.
+#[derive(Debug, Clone, Copy)]
+pub struct ImageAt<'a> {
+    /// The container.
+    pub id: &'a Id,
+    /// The state directory.
+    pub root: &'a Path,
+    /// A folder that is the container's alone, by its real name.
+    pub dir: &'a Path,
+    /// Most bytes that it and what its container writes may take.
+    pub quota: Option<u64>,
+}
+
+impl ImageAt<'_> {
+    /// The bundle in it.
+    pub fn bundle(&self) -> PathBuf {
+        self.dir.join(BUNDLE)
+    }
+}
+
+/// In the folder of [`ImageAt`].
+const BUNDLE: &str = "bundle";
 
 /// Runs the hooks that belong into the middle of `create`.
 pub trait Hooks {
@@ -134,6 +182,8 @@ pub struct Host {
     pub other_root: Option<PathBuf>,
     /// The instruction set, as Rust has it.
     pub arch: &'static str,
+    /// The bundle was made of an image to show a plan: what `create` would find around it is not there.
+    pub is_shown: bool,
     /// What only plans of zones depend on.
     pub zones: Option<zones::Facts>,
 }

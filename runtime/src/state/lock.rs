@@ -43,6 +43,15 @@ impl LockFile {
     /// The same, and how long is too long: with nothing, it does not wait.
     pub(crate) fn open_within(path: &Path, mode: Mode, patience: Duration) -> io::Result<Option<Self>> {
         let file = File::options().read(true).write(true).create(true).truncate(false).open(path)?;
+        Self::wait(file, mode, patience)
+    }
+
+    /// The same of a file that is there, and is not to be made anew where it was removed.
+    pub(crate) fn open_existing(path: &Path, patience: Duration) -> io::Result<Option<Self>> {
+        Self::wait(File::options().read(true).write(true).open(path)?, Mode::Exclusive, patience)
+    }
+
+    fn wait(file: File, mode: Mode, patience: Duration) -> io::Result<Option<Self>> {
         let begun = Instant::now();
         loop {
             if Self::acquire(&file, mode)? {

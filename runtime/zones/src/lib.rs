@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 mod bundle;
+mod dataset;
 mod dialect;
 mod error;
 mod linux;
@@ -23,6 +24,7 @@ mod word;
 mod zone;
 
 pub use bundle::Options;
+pub use dataset::OwnDataset;
 pub use dialect::Dialect;
 pub use error::{Refusal, Result};
 pub use plan::{Action, Control, Dataset, Plan, Readonly, Step, StepKind};

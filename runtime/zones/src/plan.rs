@@ -10,13 +10,13 @@ use std::fmt::Write as _;
 use serde::{Deserialize, Serialize};
 
 use crate::bundle::CONTROL;
-use crate::{Dialect, Zone};
+use crate::{Dialect, OwnDataset, Zone};
 
 /// Programs by their full paths, so that nobody's PATH decides.
 const ZONECFG: &str = "/usr/sbin/zonecfg";
 const ZONEADM: &str = "/usr/sbin/zoneadm";
 const DLADM: &str = "/usr/sbin/dladm";
-const ZFS: &str = "/usr/sbin/zfs";
+pub(crate) const ZFS: &str = "/usr/sbin/zfs";
 const CHMOD: &str = "/usr/bin/chmod";
 
 /// One thing to do.
@@ -59,6 +59,8 @@ pub enum StepKind {
     Readonly,
     /// A zone's path is for root alone and has the control directories' mount points, and stays so.
     Zonepath,
+    /// The run directory, which the zone's root can write to, gets a dataset of its own.
+    RunDir,
     /// The control directories.
     Control,
     /// A network interface.
@@ -78,6 +80,7 @@ impl StepKind {
             Self::Dataset => "dataset",
             Self::Readonly => "readonly",
             Self::Zonepath => "zonepath",
+            Self::RunDir => "rundir",
             Self::Control => "control",
             Self::Vnic => "vnic",
             Self::Configure => "configure",
@@ -128,6 +131,8 @@ pub struct Control<'a> {
     pub dir: &'a str,
     /// The file of podinit, for the zone's system.
     pub podinit: &'a str,
+    /// What bounds `rw`; without, the zone's root can fill the file system that the folder is in.
+    pub dataset: Option<&'a OwnDataset>,
 }
 
 /// The steps that make a zone, ready to boot.
@@ -137,7 +142,7 @@ pub struct Plan {
     steps: Vec<Step>,
 }
 
-fn run(words: &[&str]) -> Action {
+pub(crate) fn run(words: &[&str]) -> Action {
     Action::Run(words.iter().map(|word| (*word).to_owned()).collect())
 }
 
@@ -178,14 +183,22 @@ impl Plan {
                 }
             }
         }
-        let Control { dir, podinit } = control;
-        let mut actions = vec![
-            Action::MakeDir(dir.to_owned()),
+        let Control { dir, podinit, dataset } = control;
+        if let Some(own) = dataset {
+            // The folder around it first: zfs would make one for all to look into.
+            let actions =
+                vec![Action::MakeDir(dir.to_owned()), own.create(), run(&[CHMOD, "700", &own.mountpoint])];
+            step(StepKind::RunDir, &own.name, actions, vec![OwnDataset::destroy(&own.name)]);
+        }
+        let mut actions = Vec::new();
+        if dataset.is_none() {
+            actions.extend([Action::MakeDir(dir.to_owned()), Action::MakeDir(format!("{dir}/rw"))]);
+        }
+        actions.extend([
             Action::MakeDir(format!("{dir}/ro")),
-            Action::MakeDir(format!("{dir}/rw")),
             Action::CopyProgram(podinit.to_owned(), format!("{dir}/ro/podinit")),
             Action::WriteFile(format!("{dir}/ro/config.json"), format!("{:#}\n", zone.podinit)),
-        ];
+        ]);
         if !zone.has_terminal() {
             let pipe = |name| Action::MakePipe(format!("{dir}/rw/{name}"));
             actions.extend(["stdin", "stdout", "stderr"].map(pipe));
@@ -296,7 +309,7 @@ fn vnic(net: &crate::Net) -> (Vec<Action>, Vec<Action>) {
 
 impl Action {
     /// As one could type it.
-    fn shell(&self) -> String {
+    pub(crate) fn shell(&self) -> String {
         match self {
             Self::Run(words) => words.iter().map(|word| quote(word)).collect::<Vec<_>>().join(" "),
             Self::MakeDir(path) => format!("mkdir -m 700 {}", quote(path)),

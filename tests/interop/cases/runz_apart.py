@@ -217,15 +217,13 @@ def one_name(t):
         fine = told[0] == (0, b"ran\n", b"") and told[1][0] == 1 and b"container with given ID already exists" in told[1][2]
         t.check("one name: %d" % n, fine, told)
         t.check("one name: %d: nothing left" % n, os.listdir(root) == [], os.listdir(root))
-    # One that is killed while it unpacks leaves what the next one, or `delete --force`, removes.
+    # One that is killed while it unpacks leaves what the next one, or `delete --force`, removes, at once: what unpacks is waited for.
     for n in range(4):
         process = subprocess.Popen([runz(t), "--root", root, "run", "--image", "oci:%s:x" % packed, "one"],
                                    stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         time.sleep(0.02 * (n + 1))
         process.kill()
         process.wait()
-        # Its copies and what unpacks for it end by themselves.
-        time.sleep(0.5)
         t.must(runz(t), "--root", root, "delete", "--force", "one")
         t.check("one name: killed %d: nothing left" % n, os.listdir(root) == [], [x for x in os.walk(root)][:9])
 

@@ -15,7 +15,7 @@ use rustix::fs::{CWD, Mode, mkfifoat};
 
 use super::list::{self, Listed, MAX_SHOWN, State, state_of};
 use crate::state::remove_tree;
-use crate::{Error, Result};
+use crate::{Error, Result, fail};
 
 /// A zone that boots or halts on a busy machine takes seconds; one that takes minutes hangs.
 pub(super) const LIMIT: Duration = Duration::from_secs(120);
@@ -41,7 +41,7 @@ impl fmt::Debug for Commands {
 impl Commands {
     /// This one.
     pub(super) fn new() -> Self {
-        Self(Arc::new(HostPrograms::within(LIMIT)))
+        Self(Arc::new(HostPrograms::within(fail::limit(LIMIT))))
     }
 
     /// One that tests have made up.
@@ -83,7 +83,8 @@ impl Commands {
         Ok(self.0.run(&command_line(words))?)
     }
 
-    fn ask(&self, action: &Action) -> Result<(CommandLine, Vec<u8>)> {
+    /// Runs a program that is asked something; what it was, and what it printed.
+    pub(super) fn ask(&self, action: &Action) -> Result<(CommandLine, Vec<u8>)> {
         let Action::Run(words) = action else { unreachable!("a question is a program") };
         Ok((command_line(words), self.run(words)?))
     }
@@ -198,7 +199,7 @@ pub(super) fn console_of(zone: &str) -> CommandLine {
 }
 
 /// Names of links or datasets, one a line. What is none is an error: a thing would be taken for gone otherwise.
-fn names(printed: &[u8], line: &CommandLine) -> Result<Vec<String>> {
+pub(super) fn names(printed: &[u8], line: &CommandLine) -> Result<Vec<String>> {
     let is_name = |name: &str| {
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_.:/% ".contains(c);
         name.starts_with(|c: char| c.is_ascii_alphanumeric()) && name.chars().all(plain)
@@ -210,7 +211,7 @@ fn names(printed: &[u8], line: &CommandLine) -> Result<Vec<String>> {
     }
 }
 
-fn strange_line(line: &CommandLine, text: &str) -> Error {
+pub(super) fn strange_line(line: &CommandLine, text: &str) -> Error {
     CommandError::Output { line: line.clone(), text: text.chars().take(MAX_SHOWN).collect() }.into()
 }
 

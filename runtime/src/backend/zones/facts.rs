@@ -22,6 +22,8 @@ pub struct Facts {
     pub dataset: Option<Mounted>,
     /// Why that is not known.
     pub problem: Option<String>,
+    /// Below which dataset containers are to have those of their own.
+    pub parent: Option<String>,
     /// podinit for programs of this system, and for those of Linux.
     pub podinit: Podinit,
 }

@@ -9,9 +9,11 @@ mod console;
 mod control;
 mod exec;
 mod facts;
+mod image;
 mod list;
 mod lock;
 mod monitor;
+mod own;
 mod plan;
 mod stdio;
 mod sys;
@@ -20,14 +22,16 @@ mod undo;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use aurora_convert::names::ImageName;
 use oci_spec::runtime::Process;
 
-use super::{Backend, Handle, Hooks, Host, Io, Observed, Plan, Request};
+use super::{Backend, Handle, Hooks, Host, ImageAt, Io, Observed, Plan, Request};
 use crate::bundle::Bundle;
 use crate::fail;
 use crate::state::ProcessId;
 use crate::{Error, HookKind, Result, Signal};
 pub use aurora_zones::Dialect;
+use aurora_zones::StepKind;
 use commands::Commands;
 use control::{Exit, RunDir};
 pub use facts::{Facts, Mounted, Podinit};
@@ -46,6 +50,8 @@ pub struct ZoneOptions {
     pub dialect: Option<Dialect>,
     /// The file of podinit.
     pub podinit: Option<PathBuf>,
+    /// Below which dataset containers have those of their own. Without, only images have one, and it is looked for.
+    pub dataset: Option<String>,
 }
 
 /// A host of zones.
@@ -108,6 +114,7 @@ impl Backend for Zones {
             dataset,
             problem,
             root,
+            parent: self.options.dataset.clone(),
             podinit: Podinit::find(self.options.podinit.as_deref(), &host.program),
         };
         Ok(Host { zones: Some(facts), ..host })
@@ -138,9 +145,13 @@ impl Backend for Zones {
                 return Err(backend(&problem));
             }
         }
-        for step in ours.plan.steps().iter().filter(|step| step.kind == aurora_zones::StepKind::Vnic) {
-            if self.host.has_vnic(&step.object)? {
-                return Err(backend(&format!("there is a link of its name already: {}", step.object)));
+        for step in ours.plan.steps() {
+            match step.kind {
+                StepKind::Vnic if self.host.has_vnic(&step.object)? => {
+                    return Err(backend(&format!("there is a link of its name already: {}", step.object)));
+                }
+                StepKind::RunDir => self.host.may_make(&step.object)?,
+                _ => {}
             }
         }
         Ok(())
@@ -241,6 +252,22 @@ impl Backend for Zones {
             (ours, Some(State::Running)) => exec::start(at, &ours, process),
             _ => Err(Error::NotRunning),
         }
+    }
+
+    fn wants_zonepath(&self) -> bool {
+        true
+    }
+
+    fn place_image(&self, at: &ImageAt<'_>) -> Result<()> {
+        image::place(at, &self.options, &self.host)
+    }
+
+    fn clear_image(&self, at: &ImageAt<'_>) -> Result<()> {
+        image::clear(at, &self.host)
+    }
+
+    fn image_steps(&self, at: &ImageAt<'_>, name: &ImageName) -> Result<Vec<String>> {
+        image::steps(at, name, &self.options, &self.host)
     }
 
     fn destroy(&self, at: &Handle<'_>) -> Result<()> {

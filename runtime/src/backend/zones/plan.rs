@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use aurora_zones::{Control, Dataset, Dialect, Note, Options, Plan as ZonePlan, StepKind, Zone, zone_name};
+use aurora_zones::{
+    Control, Dataset, Dialect, Note, Options, OwnDataset, Plan as ZonePlan, StepKind, Zone, zone_name,
+};
 use serde::{Deserialize, Serialize};
 
 use super::control::FOLDER;
@@ -64,14 +66,16 @@ pub(super) fn plan(request: &Request<'_>) -> Result<Plan> {
     let zone = Zone::of_bundle(spec, &options)?;
     let podinit = if zone.is_lx() { &facts.podinit.linux } else { &facts.podinit.native };
     let readonly = facts.dataset.as_ref().filter(|_| wants_readonly).and_then(|found| found.to_readonly());
+    let own = |parent: &String| OwnDataset::of_run_dir(parent, &options.name, &options.id, &dir);
+    let run_dir = facts.parent.as_ref().map(own);
     let plan = ZonePlan::create(
         &zone,
         &Dataset::Adopt { readonly },
-        Control { dir: &dir, podinit: &text(podinit)? },
+        Control { dir: &dir, podinit: &text(podinit)?, dataset: run_dir.as_ref() },
         dialect,
     );
     let mut steps: Vec<String> = Vec::new();
-    if facts.dataset.is_none() {
+    if facts.dataset.is_none() && !request.host.is_shown {
         steps.push(format!("# nothing is mounted at {zonepath}: create will refuse"));
         if wants_readonly {
             steps.push("# root.readonly: zfs set readonly=on, of what is mounted there then".to_owned());
@@ -116,7 +120,8 @@ fn brand(request: &Request<'_>, dialect: Dialect) -> String {
     dialect.brand(is_linux).to_owned()
 }
 
-fn text(path: &Path) -> Result<String> {
+/// A path as zones can have it.
+pub(super) fn text(path: &Path) -> Result<String> {
     let not_text = || Error::Usage(format!("a zone can't have a path that is not UTF-8: {}", path.display()));
     path.to_str().map(str::to_owned).ok_or_else(not_text)
 }

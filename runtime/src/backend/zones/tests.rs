@@ -1,6 +1,8 @@
 //! The backend on a host that a rule makes up: every step may fail, before or after it was done, and what is printed may be
 //! garbage.
 
+mod own;
+
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
@@ -35,6 +37,8 @@ struct Model {
     links: Vec<String>,
     is_readonly: bool,
     zonepath: String,
+    /// Datasets beside those that are always there.
+    datasets: Vec<own::Made>,
     /// Lines of zones that are not ours.
     others: String,
     calls: usize,
@@ -44,7 +48,7 @@ struct Model {
 
 impl Model {
     fn is_clean(&self) -> bool {
-        self.zone.is_none() && self.links.is_empty() && !self.is_readonly
+        self.zone.is_none() && self.links.is_empty() && !self.is_readonly && self.datasets.is_empty()
     }
 
     fn answer(&mut self, line: &str) -> Answer {
@@ -74,6 +78,9 @@ impl Model {
 
     fn does(&mut self, line: &str) -> Answer {
         let words: Vec<&str> = line.split(' ').collect();
+        if let Some(answer) = own::answer(&mut self.datasets, &words) {
+            return answer;
+        }
         match &words[..] {
             ["/usr/sbin/zoneadm", "list", "-c", "-p"] => {
                 let line = |state| format!("-:{ZONE}:{state}:{}::ipkg:excl\n", self.zonepath);
@@ -102,11 +109,16 @@ impl Model {
                 if self.links.len() < before { Answer::default() } else { Answer::failure("no such link") }
             }
             ["/usr/sbin/dladm", "show-vnic", ..] => Answer::output(self.links.join("\n")),
-            ["/usr/sbin/zfs", "list", .., "name"] => Answer::output("tank\ntank/web\n"),
-            ["/usr/sbin/zfs", "list", ..] => Answer::output(format!(
-                "tank\tyes\t/tank\ntank/web\tyes\t{}\ntank/x\tno\t/x\n",
-                self.zonepath
-            )),
+            ["/usr/sbin/zfs", "list", .., "name"] => {
+                let more: String = self.datasets.iter().map(|made| format!("{}\n", made.name)).collect();
+                Answer::output(format!("tank\ntank/web\n{more}"))
+            }
+            ["/usr/sbin/zfs", "list", ..] => {
+                let row = |made: &own::Made| format!("{}\tyes\t{}\n", made.name, made.mountpoint);
+                let more: String = self.datasets.iter().map(row).collect();
+                let zonepath = &self.zonepath;
+                Answer::output(format!("tank\tyes\t/tank\ntank/web\tyes\t{zonepath}\ntank/x\tno\t/x\n{more}"))
+            }
             ["/usr/sbin/zfs", "get", ..] => Answer::output("off\tdefault\n"),
             ["/usr/sbin/zfs", "set", "readonly=on", "tank/web"] => {
                 self.is_readonly = true;
@@ -132,6 +144,11 @@ struct Place {
 
 impl Place {
     fn new() -> Self {
+        Self::below(None)
+    }
+
+    /// Where a dataset is told for those of containers.
+    fn below(dataset: Option<&str>) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let here = dir.path().canonicalize().unwrap();
         std::fs::create_dir_all(here.join("web/root")).unwrap();
@@ -151,7 +168,11 @@ impl Place {
         });
         let zones = Zones {
             host: Commands::with(Arc::new(programs.clone())),
-            options: ZoneOptions { dialect: Some(Dialect::Gate), podinit: Some(here.join("podinit")) },
+            options: ZoneOptions {
+                dialect: Some(Dialect::Gate),
+                podinit: Some(here.join("podinit")),
+                dataset: dataset.map(str::to_owned),
+            },
             start_monitor: |_, _| Ok(ProcessId { pid: 4711, start: 0 }),
         };
         let runtime = Runtime::new(root, vec![Box::new(zones)], |_| {});
@@ -170,6 +191,11 @@ impl Place {
             "solaris": {"anet": [{"lowerLink": "igb0"}]}});
         config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         std::fs::write(self.bundle().join("config.json"), config.to_string()).unwrap();
+    }
+
+    fn zone(&self) -> String {
+        let root = self.dir.path().canonicalize().unwrap().join("state");
+        aurora_zones::zone_name(&root.display().to_string(), "c")
     }
 
     fn create(&self) -> Result<()> {

@@ -23,7 +23,10 @@ pub(super) fn all(at: &Handle<'_>, ours: &Ours, host: &Commands) -> Result<()> {
             let problem = format!("nothing is known of what is to be undone: {entry:?}");
             return Err(Error::State { path: at.dir.join("state.json"), problem });
         };
-        one(step, ours.zone(), host)?;
+        match step.kind {
+            StepKind::RunDir => host.destroy_own(&step.object, at.id)?,
+            _ => one(step, ours.zone(), host)?,
+        }
         fail::point(&format!("undone-{}", step.kind));
     }
     Ok(())
@@ -65,6 +68,7 @@ fn is_there(step: &Step, zone: &str, host: &Commands) -> Result<bool> {
         StepKind::Configure => host.state(zone)?.is_some(),
         StepKind::Attach => host.state(zone)? == Some(State::Installed),
         StepKind::Ready => host.state(zone)?.is_some_and(State::is_up),
-        StepKind::Zonepath | StepKind::Control => false,
+        // That of the run directory has an end of its own.
+        StepKind::Zonepath | StepKind::Control | StepKind::RunDir => false,
     })
 }

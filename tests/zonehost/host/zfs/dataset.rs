@@ -1,4 +1,5 @@
-//! Datasets, each a folder. A clone is a copy. What is mounted is bound to its place, where whoever runs this may mount.
+//! Datasets, each a folder. A clone is a copy. What is mounted is bound to its place, where whoever runs this may mount. A quota
+//! that a dataset is made with is the size of a tmpfs on its folder.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -184,6 +185,9 @@ pub(super) fn add(
         Some(from) => run("/usr/bin/cp", &["--archive", "--reflink=auto", &from.folder, &folder])?,
         None => fs::create_dir(&folder).map_err(|e| Failure::linux(&folder, &e))?,
     }
+    if let Some(quota) = properties.get("quota").filter(|quota| *quota != "none" && may_mount()) {
+        run(MOUNT, &["-t", "tmpfs", "-o", &format!("mode=755,size={quota}"), "zonehost", &folder])?;
+    }
     let mut dataset = Dataset::new(folder);
     dataset.properties = properties;
     dataset.origin = origin.map(str::to_owned);
@@ -207,6 +211,9 @@ pub(crate) fn destroy_all(host: &mut Host, name: &str) -> Result<()> {
     for dataset in all {
         detach(host, &dataset, true)?;
         let folder = host.datasets.get(&dataset).ok_or_else(|| missing(&dataset))?.folder.clone();
+        if may_mount() && is_point(&folder)? {
+            unmount(&folder)?;
+        }
         fs::remove_dir_all(&folder).map_err(|e| Failure::linux(&folder, &e))?;
         host.datasets.remove(&dataset);
     }
