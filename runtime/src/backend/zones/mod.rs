@@ -15,6 +15,7 @@ mod monitor;
 mod plan;
 mod stdio;
 mod sys;
+mod terminal;
 mod undo;
 
 use std::path::{Path, PathBuf};
@@ -238,7 +239,7 @@ impl Backend for Zones {
             return Err(Error::Usage("--preserve-fds: a zone can't be given open files".to_owned()));
         }
         match self.state(at)? {
-            (ours, Some(State::Running)) => exec::start(at, &ours, process),
+            (ours, Some(State::Running)) => exec::start(at, &ours, process, io),
             _ => Err(Error::NotRunning),
         }
     }
@@ -278,7 +279,7 @@ impl Zones {
 pub fn stand_in(command: &StandIn) -> Result<i32> {
     match command {
         StandIn::Monitor { dir, console } => monitor::run(dir, console.as_deref()),
-        StandIn::Exec { dir, name } => exec::run(dir, name),
+        StandIn::Exec { dir, name, console } => exec::run(dir, name, console.as_deref()),
     }
 }
 
@@ -298,6 +299,8 @@ pub enum StandIn {
         dir: PathBuf,
         /// What it is called in the control directory.
         name: String,
+        /// The socket that is sent a terminal.
+        console: Option<PathBuf>,
     },
 }
 
