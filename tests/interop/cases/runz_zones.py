@@ -301,7 +301,7 @@ def execs(t, place):
 
 
 def hooks(t, place):
-    log = t.path("hooks")
+    log = t.path("hooks-" + place.dialect)
     kinds = ("prestart", "createRuntime", "createContainer", "poststart", "poststop")
     note = "(printf '%s '; cat; echo) >>" + log
     all_ = {k: [{"path": "/bin/sh", "args": ["sh", "-c", note % k], "env": ["PATH=/bin"]}] for k in kinds}

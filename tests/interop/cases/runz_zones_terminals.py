@@ -269,7 +269,7 @@ def hostile(t, place, session):
     # It has ended, and all that is waited for is who reads its last output: more than one terminal holds, and less than two.
     ends_of = place.root + "/loop/zones/rw/exec-*/exit"
     before = glob.glob(ends_of)
-    engine = Engine(t, place, "--tty", "loop", "sh", "-c", "head -c 100000 /dev/zero | tr '\\0' x; exit 4")
+    engine = Engine(t, place, "--tty", "loop", "sh", "-c", "head -c 24000 /dev/zero | tr '\\0' x; exit 4")
     place.host.until(lambda: glob.glob(ends_of) != before)
     t.check("one whose output nobody reads", engine.shim.poll() is None)
     place.host.must("kill", "-TERM", engine.pid)
@@ -280,7 +280,7 @@ def hostile(t, place, session):
     t.check("one without podinit", engine.end() == -signal.SIGKILL)
     os.close(engine.screen.fd)
     # An end that the zone's root has written, and a folder in its place.
-    engine = Engine(t, place, "--tty", "loop", "sh", "-c", "cd /.aurora-run/exec-*; mkdir exit; echo ready; read x")
+    engine = Engine(t, place, "--tty", "loop", "sh", "-c", "for d in /.aurora-run/exec-*; do mkdir $d/exit; done 2>/dev/null; echo ready; read x")
     engine.screen.until(b"ready")
     engine.screen.type(b"\r")
     t.check("one that hides its end", engine.end() > 0)
