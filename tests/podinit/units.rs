@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::helpers;
-use crate::run::{Running, document, run, write};
+use crate::run::{Running, document, is_process_1, plain, run, write};
 
 fn folder() -> TempDir {
     tempfile::tempdir().unwrap()
@@ -101,6 +101,24 @@ fn what_can_not_be_set_up() {
         126,
         "can't take the terminal: Inappropriate ioctl for device (os error 25)",
     );
+}
+
+/// Where it is process 1 of nothing, the machine is not its to halt.
+#[test]
+fn it_halts_what_it_is_process_1_of() {
+    let dir = folder();
+    let mut document_ = shell(dir.path(), "echo runs; exit 7", json!([]));
+    document_["aurora"]["halt"] = json!(true);
+    let refused = plain(&["--config", &write(dir.path(), &document_)]).exits(125);
+    assert!(refused.err.starts_with("podinit: aurora.halt: this is not process 1\n"), "{}", refused.err);
+    assert_eq!(refused.out, "");
+    if !is_process_1() {
+        return;
+    }
+    let done = document(dir.path(), &document_);
+    // reboot(2): the first process of a namespace that is halted ends by INT, and unshare as it does.
+    assert_eq!((done.code, done.out.as_str()), (None, "runs\n"), "{}", done.err);
+    assert_eq!(read(&dir, "exit"), "{\"code\":7}\n");
 }
 
 #[test]

@@ -136,7 +136,8 @@ cat >/var/zonecontrol/web/zonecfg <<'END'
     assert!(text.contains(&format!("{want}{}END\n", plan_script(&plan))), "{text}");
     assert!(text.ends_with(
         "# ready\n/usr/sbin/zoneadm -z aurora-0123456789abcdef0123456789abcdef01234567 ready\n\
-         #   undone by: /usr/sbin/zoneadm -z aurora-0123456789abcdef0123456789abcdef01234567 halt\n"
+         #   undone by: /usr/sbin/zoneadm -z aurora-0123456789abcdef0123456789abcdef01234567 halt\n\
+         # start: /usr/sbin/zoneadm -z aurora-0123456789abcdef0123456789abcdef01234567 boot\n"
     ));
     assert_eq!(
         words([plan.start(), plan.kill(), Plan::list()].iter()),

@@ -450,6 +450,8 @@ pub(crate) struct ZoneExec {
     pub(crate) dir: PathBuf,
     /// What the process is called in it
     pub(crate) name: String,
+    /// A socket that gets the terminal's other end
+    pub(crate) console: Option<PathBuf>,
 }
 
 /// Unpack an image: `run --image` calls this program for it

@@ -88,7 +88,8 @@ fn run(cli: &Cli, args: &[OsString], log: &Log) -> Result<i32, Error> {
             return stand_in(&StandIn::Monitor { dir: args.dir.clone(), console: args.console.clone() });
         }
         Command::ZoneExec(args) => {
-            return stand_in(&StandIn::Exec { dir: args.dir.clone(), name: args.name.clone() });
+            let (dir, name, console) = (args.dir.clone(), args.name.clone(), args.console.clone());
+            return stand_in(&StandIn::Exec { dir, name, console });
         }
         _ => {}
     }

@@ -81,7 +81,7 @@ pub(crate) fn run(config: Config, signals: OwnedFd, options: Options) -> Result<
     }
     drop(init);
     if config.halt {
-        sys::halt().map_err(|source| Error::System { what: "halt the zone", source })?;
+        sys::halt().map_err(|source| Error::System { what: "halt what this is the init of", source })?;
     }
     Ok(end.code())
 }

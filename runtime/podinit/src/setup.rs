@@ -6,7 +6,8 @@ use std::path::Path;
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, Uid};
 use rustix::io::Errno;
 use rustix::process;
-use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
+use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout, stdin};
+use rustix::termios::isatty;
 
 use crate::args::{self, What};
 use crate::config::Config;
@@ -26,6 +27,10 @@ pub(crate) fn is_init(what: &What) -> bool {
 
 /// Standard streams, adoption of orphans, host name.
 pub(crate) fn process(config: &Config, subreaper: bool) -> Result<()> {
+    if cfg!(target_os = "linux") && config.halt && !is_process_1() {
+        // Found out at the end, it would be after the program has run.
+        return Err(Error::Usage { problem: "aurora.halt: this is not process 1".to_owned() });
+    }
     if let Some(console) = &config.console {
         // Not as our terminal: the main program is to have it.
         let fd = open(console, OFlags::RDWR | OFlags::NOCTTY)?;
@@ -35,6 +40,9 @@ pub(crate) fn process(config: &Config, subreaper: bool) -> Result<()> {
     }
     if let Some(folder) = &config.stdio {
         pipes(folder, config.main_uid())?;
+    }
+    if config.gives_terminal() {
+        terminal(config.main_uid());
     }
     for warning in &config.warnings {
         messages::say(warning);
@@ -79,13 +87,7 @@ fn pipes(folder: &Path, user: Option<u32>) -> Result<()> {
             return Err(Error::NotAPipe { path });
         }
         rustix::io::ioctl_fionbio(&fd, false).map_err(|e| unreadable(&path, e))?;
-        if let Some(Err(e)) = user.map(|uid| rustix::fs::fchown(&fd, Some(Uid::from_raw(uid)), None)) {
-            messages::say(&format!(
-                "can't give {} to user {}: {e}",
-                path.display(),
-                user.unwrap_or_default()
-            ));
-        }
+        give(fd.as_fd(), &path.to_string_lossy(), user);
         open_ones.push((path, fd, become_it));
     }
     for (path, fd, become_it) in open_ones {
@@ -94,6 +96,22 @@ fn pipes(folder: &Path, user: Option<u32>) -> Result<()> {
             .map_err(|e| Error::Write { path, source: e.into() })?;
     }
     Ok(())
+}
+
+/// The terminal that we were started with becomes the user's, too, who may open it by its name.
+fn terminal(user: Option<u32>) {
+    if isatty(stdin()) {
+        give(stdin(), "the terminal", user);
+    }
+}
+
+/// Not to be able to is no failure: what is open stays so.
+fn give(file: BorrowedFd<'_>, name: &str, user: Option<u32>) {
+    if let Some(uid) = user
+        && let Err(e) = rustix::fs::fchown(file, Some(Uid::from_raw(uid)), None)
+    {
+        messages::say(&format!("can't give {name} to user {uid}: {e}"));
+    }
 }
 
 #[cfg(target_os = "linux")]

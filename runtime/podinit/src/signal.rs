@@ -20,6 +20,7 @@ impl Signal {
     pub(crate) const QUIT: Self = Self(libc::SIGQUIT);
     pub(crate) const STOP: Self = Self(libc::SIGSTOP);
     pub(crate) const TERM: Self = Self(libc::SIGTERM);
+    pub(crate) const TSTP: Self = Self(libc::SIGTSTP);
 
     /// The one of a number that a signal was received as.
     pub(crate) fn received(number: i32) -> Self {

@@ -155,11 +155,10 @@ pub(crate) fn real_time_signals() -> (i32, i32) {
     (libc::SIGRTMIN(), libc::SIGRTMAX())
 }
 
-/// Halts the zone that this process is the init of: where a brand starts init anew whenever it ends, ending
-/// is no way out.
-#[cfg(not(target_os = "illumos"))]
-pub(crate) fn halt() -> io::Result<()> {
-    Err(io::ErrorKind::Unsupported.into())
+/// Whether we lead our session: no shell has us as a job of its own then.
+pub(crate) fn is_session_leader() -> bool {
+    // SAFETY: the calls take a number or nothing; that of a process that is there can't fail.
+    unsafe { libc::getsid(0) == libc::getpid() }
 }
 
 /// Halts the zone that this process is the init of: where a brand starts init anew whenever it ends, ending
@@ -171,6 +170,17 @@ pub(crate) fn halt() -> io::Result<()> {
     const AD_HALT: c_int = 0;
     // SAFETY: the call takes numbers only.
     check(unsafe { uadmin(A_SHUTDOWN, AD_HALT, 0) }).map(drop)
+}
+
+/// The same of a pid namespace (reboot(2), "Behavior inside PID namespaces"). Of any other process than its first one the call
+/// would be about the machine, or about somebody else's container.
+#[cfg(not(target_os = "illumos"))]
+pub(crate) fn halt() -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    if rustix::process::getpid() == rustix::process::Pid::INIT {
+        return Ok(rustix::system::reboot(rustix::system::RebootCommand::PowerOff)?);
+    }
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 /// Who a process becomes.

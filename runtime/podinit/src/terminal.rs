@@ -50,9 +50,15 @@ impl Terminal {
 /// is ours to give, it gets it: a shell may have put us into the foreground after we looked. Else whoever
 /// called us is to see that the program has stopped, so we stop too; told to go on, so does the program, with
 /// the terminal if we have it. (Process 1 can't be stopped.)
+///
+/// Where we lead the terminal's session, there is no shell to tell us to go on: what is typed to stop the program is of no effect
+/// then, as it is for a program that leads its own session.
 pub(crate) fn stopped(pid: i32, by: Signal, can_stop: bool) -> io::Result<()> {
     let (Terminal::Foreground | Terminal::Background) = Terminal::of_stdin() else { return Ok(()) };
     let is_given = by.is_about_reading_and_writing() && Terminal::of_stdin() == Terminal::Foreground;
+    if !is_given && by == Signal::TSTP && sys::is_session_leader() {
+        return sys::kill(-pid, Signal::CONT.number());
+    }
     if !is_given {
         if !can_stop {
             return Ok(());

@@ -273,7 +273,7 @@ impl Plan {
         run(&[DLADM, "show-vnic", "-p", "-o", "link"])
     }
 
-    /// The steps as one could type them into a shell, with what undoes them as comments.
+    /// The steps as one could type them into a shell, with what undoes them, and what starts the program, as comments.
     pub fn dry_run(&self) -> String {
         let mut text = String::new();
         for step in &self.steps {
@@ -285,6 +285,7 @@ impl Plan {
                 let _ = writeln!(text, "#   undone by: {}", action.shell());
             }
         }
+        let _ = writeln!(text, "# start: {}", self.start().shell());
         text
     }
 }

@@ -70,12 +70,9 @@ pub(crate) fn apply(zone: &mut Zone, spec: &Spec, options: &Options, is_lx: bool
 }
 
 /// What podinit is told of a process more: it runs it as it does the first one, and leaves what it tells in a folder
-/// `run_dir` of the zone.
+/// `run_dir` of the zone. A terminal is the one that it is started with.
 pub fn exec_document(process: &Process, is_lx: bool, run_dir: &str) -> Result<Value> {
     let process = members(process, is_lx, &mut |_, _| ())?;
-    if process.get("terminal") == Some(&Value::Bool(true)) {
-        return Err(Refusal::Unsupported { field: "process.terminal of exec".to_owned() });
-    }
     Ok(json!({ "process": process, "aurora": { "runDir": run_dir } }))
 }
 
@@ -132,5 +129,28 @@ fn says_something(value: &Value) -> bool {
         Value::Object(members) => members.values().any(says_something),
         Value::Array(items) => !items.is_empty(),
         Value::Bool(_) | Value::Number(_) => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn process(more: Value) -> Process {
+        let mut process = json!({ "user": { "uid": 7, "gid": 8 }, "cwd": "/", "args": ["sh"] });
+        process.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        serde_json::from_value(process).unwrap()
+    }
+
+    #[test]
+    fn a_process_more() {
+        let size = json!({ "height": 24, "width": 80 });
+        let asked = process(json!({ "terminal": true, "consoleSize": size, "oomScoreAdj": 5 }));
+        let got = exec_document(&asked, true, "/.aurora-run/exec-1").unwrap();
+        assert_eq!(got["aurora"], json!({ "runDir": "/.aurora-run/exec-1" }));
+        assert_eq!((&got["process"]["terminal"], &got["process"]["consoleSize"]), (&json!(true), &size));
+        assert_eq!(got["process"].get("oomScoreAdj"), None);
+        let refused = exec_document(&process(json!({ "selinuxLabel": "x" })), true, "/r").unwrap_err();
+        assert!(refused.to_string().contains("process.selinuxLabel"), "{refused}");
     }
 }

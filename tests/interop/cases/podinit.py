@@ -307,6 +307,19 @@ def below_a_shell(t, podinit):
     t.check("^Z and fg below a shell", got == 6, "exit %d: %r" % (got, terminal.text))
 
 
+def leads_a_session(t, podinit):
+    """Nobody could go on with what ^Z stops: it is of no effect, as it is for a program that leads its session itself."""
+    script = "echo ready; read line; echo got-$line; exit 4"
+    for what, words in (("without an init", ()), ("podinit", (podinit, "-s", "--"))):
+        terminal = Terminal(*words, "sh", "-c", script)
+        terminal.until(b"ready")
+        terminal.type(b"\x1a")
+        terminal.type(b"more\n")
+        terminal.until(b"got-more")
+        got = terminal.end()
+        t.check("^Z, %s" % what, got == 4, "exit %d: %r" % (got, terminal.text))
+
+
 def run(t):
     podinit = static(t)
     t.check("size", os.path.getsize(podinit) < 4 << 20, os.path.getsize(podinit))
@@ -320,5 +333,6 @@ def run(t):
         t.guard(at_a_terminal, name, init)
     t.guard(honest)
     t.guard(below_a_shell, podinit)
+    t.guard(leads_a_session, podinit)
     t.guard(below_podman, podinit)
     t.guard(below_a_pod, podinit)

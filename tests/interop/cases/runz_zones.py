@@ -3,9 +3,7 @@ the host failing, and runz killed at every point that a build for tests has. `de
 process or file, and a dataset as it was."""
 import json
 import os
-import pty
 import re
-import select
 import signal
 import subprocess
 import time
@@ -43,9 +41,10 @@ REMOVING = [("zoneadm", "halt"), ("zoneadm", "detach"), ("zonecfg", "delete"), (
 class Place:
     """A host of zones, with a dataset that is a bundle, and runz."""
 
-    def __init__(self, t, host, program, podinit):
-        self.t, self.host, self.program, self.podinit = t, host, program, podinit
-        self.root = t.path("state", "x")[:-2]
+    def __init__(self, t, host, program, podinit, dialect="omnios"):
+        self.t, self.host, self.program, self.podinit, self.dialect = t, host, program, podinit, dialect
+        self.annotations = {"org.opencontainers.image.os": "linux"}
+        self.root = t.path("state-" + dialect, "x")[:-2]
         self.bundle = host.tank + "/web"
         root = tree(t)
         os.makedirs(root + "/sbin", exist_ok=True)
@@ -55,7 +54,7 @@ class Place:
         self.clean = self.seen()
 
     def config(self, *args, terminal=False, **more):
-        config = {"ociVersion": "1.0.2", "root": {"path": "root"}, "annotations": {"org.opencontainers.image.os": "linux"},
+        config = {"ociVersion": "1.0.2", "root": {"path": "root"}, "annotations": self.annotations,
                   "process": {"args": list(args), "cwd": "/", "env": ["PATH=/bin:/sbin", "A=b c"], "user": {"uid": 0, "gid": 0},
                               "terminal": terminal}}
         config.update(more)
@@ -63,7 +62,7 @@ class Place:
             json.dump(config, f)
 
     def words(self, *args):
-        return [self.program, "--root", self.root, "--backend", "zones", "--zone-dialect", "omnios", "--podinit", self.podinit, *args]
+        return [self.program, "--root", self.root, "--backend", "zones", "--zone-dialect", self.dialect, "--podinit", self.podinit, *args]
 
     def call(self, *args, stdin=b"", fail=None):
         """runz; standard input, and a point to be killed at. Into files: what it leaves behind keeps its output open."""
@@ -302,7 +301,7 @@ def execs(t, place):
 
 
 def hooks(t, place):
-    log = t.path("hooks")
+    log = t.path("hooks-" + place.dialect)
     kinds = ("prestart", "createRuntime", "createContainer", "poststart", "poststop")
     note = "(printf '%s '; cat; echo) >>" + log
     all_ = {k: [{"path": "/bin/sh", "args": ["sh", "-c", note % k], "env": ["PATH=/bin"]}] for k in kinds}
@@ -339,36 +338,6 @@ def unpacked(t, place):
     t.check("unpacked and run", (done.returncode, done.stdout, done.stderr) == (8, b"sh hello\n", b""), done)
     place.host.must("zfs", "destroy", "tank/image")
     place.is_clean("unpacked and run")
-
-
-def terminals(t, place):
-    """The zone's console, at the caller's terminal."""
-    place.config("sh", "-c", "tty; echo ready; read x; echo got $x; exit 6", terminal=True)
-    done = place.create("tty")
-    t.check("terminal: nobody has it", b"cannot allocate tty if runz will detach" in done.stderr, done)
-    pid, master = pty.fork()
-    if pid == 0:
-        words = place.host.enter(*place.words("run", "--bundle", place.bundle, "tty"))
-        os.execvp(words[0], words)
-    said, end = b"", time.monotonic() + 2 * WAIT
-    told = False
-    while time.monotonic() < end:
-        if not select.select([master], [], [], 1)[0]:
-            continue
-        try:
-            data = os.read(master, 4096)
-        except OSError:
-            break
-        said += data
-        if b"ready" in said and not told:
-            told = True
-            os.write(master, b"this\r")
-    if time.monotonic() >= end:
-        os.kill(pid, signal.SIGKILL)
-    _, status = os.waitpid(pid, 0)
-    os.close(master)
-    t.check("terminal", os.waitstatus_to_exitcode(status) == 6 and b"/dev/console" in said and b"got this" in said, (status, said))
-    place.is_clean("terminal")
 
 
 READONLY = {"path": "root", "readonly": True}
@@ -459,6 +428,6 @@ def run(t):
     podinit, program, host_program = static(t), build(t), build_host(t)
     with ZoneHost(t, host_program, "omnios") as host:
         place = Place(t, host, program, podinit)
-        for part in (ends, waited_for, own_end, signals, monitors, hostile, readers, harmless, execs, hooks, unpacked, terminals,
+        for part in (ends, waited_for, own_end, signals, monitors, hostile, readers, harmless, execs, hooks, unpacked,
                      read_only, failing_steps, at_points):
             t.guard(part, place)

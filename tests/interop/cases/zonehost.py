@@ -208,6 +208,40 @@ def console(t, program, podinit):
         web.down()
 
 
+def interactive(t, program, podinit):
+    """A command on a terminal of the zone: zlogin -i, with the keys that it keeps, and without."""
+    with ZoneHost(t, program, "omnios") as host:
+        host.image("image", root(t))
+        web = Web(host, podinit, "omnios", "sleep " + SLEEP)
+        web.up()
+
+        def zlogin(*words):
+            return podinit_case.Terminal(*host.enter("zlogin", *words))
+
+        terminal = zlogin("-i", "-S", "web", "/bin/sh", "-c", "tty; echo ready; read x; echo got-$x-; exit 7")
+        terminal.until(b"ready")
+        terminal.type(b"~~a\r")
+        terminal.until(b"closed]")
+        said = terminal.text.decode()
+        want = ("[Connected to zone 'web' pts/0]", "/dev/pts/0\r\n", "got-~a-", "[Connection to zone 'web' pts/0 closed]")
+        t.check("zlogin -i", terminal.end() == 7 and all(text in said for text in want), said)
+        terminal = zlogin("-Q", "-E", "-i", "-S", "web", "/bin/sh", "-c", "echo ready; read x; read y; echo got-$x-$y-; kill -9 $$")
+        terminal.until(b"ready")
+        terminal.type(b"~.\r~~\r")
+        terminal.until(b"got-~.-~~-")
+        t.check("zlogin -E: no escapes", terminal.end() == 130, terminal.text)
+        terminal = zlogin("-Q", "-i", "-S", "web", "/bin/sh", "-c", "trap '>/tmp/hung; exit' HUP; echo ready; while :; do sleep 0.05; done")
+        terminal.until(b"ready")
+        terminal.type(b"\r~.")
+        t.check("zlogin: disconnected", terminal.end() == 0, terminal.text)
+        host.until(lambda: os.path.exists(host.inside(web.path + "/root/tmp/hung")))
+        terminal = zlogin("-Q", "-i", "-S", "web", "true")
+        t.check("zlogin -i: nothing is looked for", terminal.end() == 8, terminal.text)
+        done = host.run("zlogin", "-i", "-S", "web", "/bin/true", stdin=subprocess.DEVNULL)
+        t.check("zlogin -i: no terminal", done.returncode == 1 and b"not a terminal" in done.stderr, done)
+        web.down()
+
+
 def started_again(t, program, podinit):
     """A brand that does not say otherwise starts its init for ever, until the zone is halted from within or without."""
     with ZoneHost(t, program, "omnios") as host:
@@ -328,6 +362,7 @@ def run(t):
     t.guard(within, program, podinit)
     t.guard(begins, program, podinit)
     t.guard(console, program, podinit)
+    t.guard(interactive, program, podinit)
     t.guard(started_again, program, podinit)
     t.guard(refusals, program, podinit)
     t.guard(failures, program, podinit)

@@ -145,6 +145,7 @@ pub(crate) fn begin(args: &[String]) -> Result<()> {
         device_at(&format!("/dev/{device}"), &format!("{dev}/{device}"))?;
     }
     device_at(console, &format!("{dev}/console"))?;
+    super::interactive::terminals(root)?;
     let links = [("fd", "/proc/self/fd"), ("stdin", "fd/0"), ("stdout", "fd/1"), ("stderr", "fd/2")];
     for (link, target) in links {
         std::os::unix::fs::symlink(target, Path::new(&dev).join(link))

@@ -9,6 +9,7 @@ mod failure;
 mod harness;
 mod init;
 mod injection;
+mod interactive;
 mod keeper;
 mod language;
 mod list;

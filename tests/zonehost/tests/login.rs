@@ -19,6 +19,7 @@ fn refusals() {
         ("zlogin -Q none true", 1, "zlogin: zone 'none' unknown\n"),
         ("zlogin -Q global true", 1, "not applicable to the global zone"),
         ("zlogin -Q web true", 1, "login allowed only to running zones (web is 'installed').\n"),
+        ("zlogin -i -n web true", 2, "-i may not be specified with -n"),
         ("zlogin -I web", 1, "'zlog-mode' is not configured on the zone"),
     ] {
         let said = host.refused(line, status);

@@ -162,8 +162,8 @@ enum UserDocument {
 /// Turns a document into what is to be done.
 pub(super) fn resolve(document: Document) -> Result<Config, Problem> {
     let Document { hostname, process, hooks, aurora } = document;
-    if cfg!(not(target_os = "illumos")) && aurora.halt {
-        return Err(problem("aurora.halt", "only a zone can be halted from within"));
+    if cfg!(not(any(target_os = "illumos", target_os = "linux"))) && aurora.halt {
+        return Err(problem("aurora.halt", "nothing can be halted from within on this system"));
     }
     if aurora.units.len() > MAX_UNITS {
         return Err(problem("aurora.units", format!("more than {MAX_UNITS}: {}", aurora.units.len())));

@@ -42,7 +42,7 @@ pub(crate) struct Config {
     pub(crate) stdio: Option<PathBuf>,
     /// Whether a podinit that finds how one before it has ended does not begin.
     pub(crate) once: bool,
-    /// Whether to halt the zone instead of ending.
+    /// Whether to halt the zone, or the pid namespace, instead of ending.
     pub(crate) halt: bool,
     /// What was met on the way and is no reason to stop.
     pub(crate) warnings: Vec<String>,
@@ -78,6 +78,12 @@ impl Config {
             UserOf::Ids(ids) if ids.uid != rustix::process::geteuid().as_raw() => Some(ids.uid),
             _ => None,
         }
+    }
+
+    /// Whether the main program is to have the terminal that podinit was started with.
+    pub(crate) fn gives_terminal(&self) -> bool {
+        let wants = self.main.and_then(|main| self.units[main].program.terminal);
+        wants == Some(true) && self.console.is_none()
     }
 
     /// One program, as it stands on a command line, with podinit's own surroundings; or none at all.

@@ -185,12 +185,23 @@ impl Commands {
         self.0.run(&in_zone(zone, &words))?;
         Ok(())
     }
+
+    /// Whether a podinit in a zone answers at its socket.
+    pub(super) fn answers(&self, zone: &str, socket: &str) -> bool {
+        self.0.run(&in_zone(zone, &[PODINIT, "--ctl", "--socket", socket, "status"])).is_ok()
+    }
 }
 
 /// A program in a zone by zlogin: without su and login, which images need not have, and without a terminal. Nothing in it
 /// needs to be quoted for the shell that zlogin runs it through.
 pub(super) fn in_zone(zone: &str, words: &[&str]) -> CommandLine {
     CommandLine::new(ZLOGIN, &[&["-Q", "-S", zone], words].concat())
+}
+
+/// The same on a terminal: zlogin makes one of the zone, with a session of its own, and keeps it as the one that it is started with.
+/// No key is an escape; no shell is there.
+pub(super) fn in_zone_on_terminal(zone: &str, words: &[&str]) -> CommandLine {
+    CommandLine::new(ZLOGIN, &[&["-Q", "-S", "-E", "-i", zone], words].concat())
 }
 
 /// A zone's console, as long as the zone is up, with nothing said that is not the zone's and no key kept.

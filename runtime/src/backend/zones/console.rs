@@ -1,24 +1,20 @@
 //! A terminal for a zone's program: the zone's console, which zlogin connects with a terminal of its own, whose other end the
 //! caller is sent.
 
-use std::io::{self, IoSlice};
-use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::net::UnixStream;
+use std::io;
+use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
-use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
 use super::commands::console_of;
+use super::terminal::Terminal;
 
 /// How long zlogin may take to see that its zone has halted.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A zlogin at the console of a zone.
 pub(super) struct Console {
@@ -31,23 +27,16 @@ pub(super) struct Console {
 impl Console {
     /// Connects a zone's console with a new terminal, and sends the terminal's other end to a socket.
     pub(super) fn open(zone: &str, socket: &Path) -> io::Result<Self> {
-        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY)?;
-        rustix::io::fcntl_setfd(&master, rustix::io::FdFlags::CLOEXEC)?;
-        grantpt(&master)?;
-        unlockpt(&master)?;
-        let name = ptsname(&master, Vec::new())?;
-        let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let slave = rustix::fs::open(&name, flags, Mode::empty())?;
-        send(&UnixStream::connect(socket)?, name.to_bytes(), &master)?;
+        let mut terminal = Terminal::open(socket)?;
+        terminal.send()?;
         let line = console_of(zone);
-        let stream = || slave.try_clone();
         let zlogin = Command::new(&line.program)
             .args(&line.args)
             .env_clear()
             .env("LC_ALL", "C")
-            .stdin(stream()?)
-            .stdout(stream()?)
-            .stderr(stream()?)
+            .stdin(terminal.stream()?)
+            .stdout(terminal.stream()?)
+            .stderr(terminal.stream()?)
             .spawn()?;
         Ok(Self { zlogin, has_ended: false, ending: None })
     }
@@ -72,36 +61,5 @@ impl Console {
         }
         self.has_ended = self.has_ended || self.zlogin.try_wait()?.is_some();
         Ok(())
-    }
-}
-
-/// As runtimes send a terminal: its name, and its other end beside that.
-fn send(stream: &UnixStream, name: &[u8], master: &OwnedFd) -> io::Result<()> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-    let mut control = SendAncillaryBuffer::new(&mut space);
-    let files = [master.as_fd()];
-    if !control.push(SendAncillaryMessage::ScmRights(&files)) {
-        return Err(io::ErrorKind::OutOfMemory.into());
-    }
-    sendmsg(stream, &[IoSlice::new(name)], &mut control, SendFlags::empty())?;
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::io::{Read, Write};
-
-    #[test]
-    fn what_is_sent_is_the_other_end() {
-        let (here, there) = UnixStream::pair().unwrap();
-        let (mut left, right) = UnixStream::pair().unwrap();
-        send(&here, b"/dev/pts/7", &right.into()).unwrap();
-        let mut received = std::fs::File::from(crate::console::receive(&there).unwrap());
-        received.write_all(b"x").unwrap();
-        drop(received);
-        let mut text = String::new();
-        left.read_to_string(&mut text).unwrap();
-        assert_eq!(text, "x");
     }
 }

@@ -17,6 +17,7 @@ mod own;
 mod plan;
 mod stdio;
 mod sys;
+mod terminal;
 mod undo;
 
 use std::path::{Path, PathBuf};
@@ -249,7 +250,7 @@ impl Backend for Zones {
             return Err(Error::Usage("--preserve-fds: a zone can't be given open files".to_owned()));
         }
         match self.state(at)? {
-            (ours, Some(State::Running)) => exec::start(at, &ours, process),
+            (ours, Some(State::Running)) => exec::start(at, &ours, process, io),
             _ => Err(Error::NotRunning),
         }
     }
@@ -305,7 +306,7 @@ impl Zones {
 pub fn stand_in(command: &StandIn) -> Result<i32> {
     match command {
         StandIn::Monitor { dir, console } => monitor::run(dir, console.as_deref()),
-        StandIn::Exec { dir, name } => exec::run(dir, name),
+        StandIn::Exec { dir, name, console } => exec::run(dir, name, console.as_deref()),
     }
 }
 
@@ -325,6 +326,8 @@ pub enum StandIn {
         dir: PathBuf,
         /// What it is called in the control directory.
         name: String,
+        /// The socket that is sent a terminal.
+        console: Option<PathBuf>,
     },
 }
 

@@ -11,6 +11,53 @@ const OPEN: &str = "/proc/self/fd";
 /// The first that is not a standard stream.
 const FIRST: i32 = 3;
 
+/// Makes a terminal of one end of a pair, where it is none yet: on illumos it is a stream that has to be told (pts(4D), streamio(4I)).
+#[cfg(not(target_os = "illumos"))]
+pub(super) fn make_terminal(_: BorrowedFd<'_>) -> io::Result<()> {
+    Ok(())
+}
+
+/// Makes a terminal of one end of a pair, where it is none yet: on illumos it is a stream that has to be told (pts(4D), streamio(4I)).
+#[cfg(target_os = "illumos")]
+pub(super) fn make_terminal(fd: BorrowedFd<'_>) -> io::Result<()> {
+    use rustix::ioctl::{Ioctl, IoctlOutput, Opcode, ioctl};
+    /// streamio(4I): whether a module is in the stream, and to put it on top.
+    const I_FIND: Opcode = 0x530b;
+    const I_PUSH: Opcode = 0x5302;
+    /// Hardware emulation, line discipline, and what old programs expect.
+    const MODULES: [[u8; 9]; 3] = [*b"ptem\0\0\0\0\0", *b"ldterm\0\0\0", *b"ttcompat\0"];
+    struct Module {
+        opcode: Opcode,
+        name: [u8; 9],
+    }
+    // SAFETY: both requests read a name up to its zero byte, which is within the array, and write nothing.
+    unsafe impl Ioctl for Module {
+        type Output = bool;
+        const IS_MUTATING: bool = false;
+        fn opcode(&self) -> Opcode {
+            self.opcode
+        }
+        fn as_ptr(&mut self) -> *mut std::ffi::c_void {
+            self.name.as_mut_ptr().cast()
+        }
+        unsafe fn output_from_ptr(
+            found: IoctlOutput,
+            _: *mut std::ffi::c_void,
+        ) -> rustix::io::Result<Self::Output> {
+            Ok(found != 0)
+        }
+    }
+    for name in MODULES {
+        // SAFETY: the requests are what `Module` says they are.
+        unsafe {
+            if !ioctl(fd, Module { opcode: I_FIND, name })? {
+                ioctl(fd, Module { opcode: I_PUSH, name })?;
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Whatever is open beyond the standard streams is closed in programs that are started from now on: callers wait for the end
 /// of pipes that they have left open here.
 pub(super) fn close_on_exec() -> io::Result<()> {
