@@ -232,6 +232,9 @@ impl Error {
                 Some("`runz --dataset POOL/NAME` or RUNZ_DATASET names one that is for this")
             }
             Self::DatasetExists { .. } => Some("`zfs destroy` removes it, if nobody needs it"),
+            Self::DatasetKept { .. } => {
+                Some("`zfs destroy` or `zfs rename` it, and delete the container again")
+            }
             Self::Unsupported { backend: "zones", what: "ps" } => {
                 Some("`ps -fz` with the zone's name, which `zoneadm list` shows")
             }

@@ -259,11 +259,12 @@ impl Container<'_> {
     pub(crate) fn undo(self) -> Result<()> {
         self.backend()?.destroy(&self.handle())?;
         fail::point("destroyed");
+        // As long as there is a directory, nobody begins another one of this name. Before the hooks, which are not to run again
+        // where this fails and is tried again.
+        self.runtime.remove_image(&self.id)?;
         for e in self.hooks(HookKind::Poststop, Status::Stopped)?.run_all() {
             self.runtime.warn(&e.to_string());
         }
-        // As long as there is a directory, nobody begins another one of this name.
-        self.runtime.remove_image(&self.id)?;
         self.dir.remove()
     }
 }

@@ -112,12 +112,12 @@ fn an_adopted_dataset_on_smartos_as_it_is_shown() {
     let want = "\
 # zonepath
 /usr/bin/chmod 700 /tank/zones/web
-mkdir -m 700 /tank/zones/web/root/.aurora
-mkdir -m 700 /tank/zones/web/root/.aurora-run
+mkdir -p -m 700 /tank/zones/web/root/.aurora
+mkdir -p -m 700 /tank/zones/web/root/.aurora-run
 # control
-mkdir -m 700 /var/zonecontrol/web
-mkdir -m 700 /var/zonecontrol/web/rw
-mkdir -m 700 /var/zonecontrol/web/ro
+mkdir -p -m 700 /var/zonecontrol/web
+mkdir -p -m 700 /var/zonecontrol/web/rw
+mkdir -p -m 700 /var/zonecontrol/web/ro
 install -m 755 /opt/aurora/podinit /var/zonecontrol/web/ro/podinit
 cat >/var/zonecontrol/web/ro/config.json <<'END'
 CONFIG
@@ -179,8 +179,8 @@ fn a_run_directory_of_its_own() {
     );
     let undone = words(plan.undo(usize::MAX));
     let at = |wanted: &str| undone.iter().position(|line| line == wanted).unwrap();
-    assert!(at("/usr/sbin/zoneadm -z ZONE halt") < at("/usr/sbin/zfs destroy -r tank/c/ZONE-run"));
-    assert!(at("/usr/sbin/zonecfg -z ZONE delete -F") < at("/usr/sbin/zfs destroy -r tank/c/ZONE-run"));
+    assert!(at("/usr/sbin/zoneadm -z ZONE halt") < at("/usr/sbin/zfs destroy -rf tank/c/ZONE-run"));
+    assert!(at("/usr/sbin/zonecfg -z ZONE delete -F") < at("/usr/sbin/zfs destroy -rf tank/c/ZONE-run"));
 }
 
 #[test]
@@ -190,7 +190,7 @@ fn a_dataset_of_an_image_is_marked_when_it_is_made() {
         own.dry_run(),
         "# dataset\n\
          /usr/sbin/zfs create -o mountpoint=/x/web -o devices=off -o aurora:container=web tank/aurora-1\n\
-         #   undone by: /usr/sbin/zfs destroy -r tank/aurora-1\n"
+         #   undone by: /usr/sbin/zfs destroy -rf tank/aurora-1\n"
     );
     let bounded = OwnDataset::of_image("tank", "aurora-1", "web", "/x/web", Some(1 << 30)).create();
     assert!(words([bounded].iter())[0].contains(" -o quota=1073741824 -o aurora:container=web "));

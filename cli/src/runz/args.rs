@@ -181,7 +181,7 @@ pub(crate) struct Run {
     #[arg(long, value_name = "DIR", requires = "image")]
     pub(crate) store: Option<PathBuf>,
     /// Most that the image and what its container writes may take, for --image on zones, as in 10GiB
-    #[arg(long, value_name = "SIZE", requires = "image", value_parser = parse_size)]
+    #[arg(long, value_name = "SIZE", requires = "image", value_parser = parse_quota)]
     pub(crate) image_quota: Option<u64>,
     /// Do not wait for the end
     #[arg(long, short)]
@@ -476,6 +476,13 @@ pub(super) fn parse_dataset(text: &str) -> Result<String, String> {
     match name.snapshot() {
         None => Ok(text.to_owned()),
         Some(_) => Err(format!("a dataset is needed, not a snapshot: {text}")),
+    }
+}
+
+fn parse_quota(text: &str) -> Result<u64, String> {
+    match parse_size(text)? {
+        0 => Err("ZFS takes a quota of 0 for none".to_owned()),
+        size => Ok(size),
     }
 }
 

@@ -69,7 +69,10 @@ fn dataset(cli: &Cli) -> Result<Option<String>, Error> {
     let checked = |text: OsString| {
         args::parse_dataset(&text.to_string_lossy()).map_err(|e| Error::Usage(format!("{DATASET}: {e}")))
     };
+    // A variable that is wrong keeps nobody from ending what there is.
+    let makes = matches!(cli.command, Command::Create(_) | Command::Run(_));
     match &cli.dataset {
+        None if !makes => Ok(None),
         Some(named) => Ok(Some(named.clone())),
         None => of_variable().map(checked).transpose(),
     }

@@ -80,8 +80,15 @@ pub(crate) fn run(config: Config, signals: OwnedFd, options: Options) -> Result<
         messages::say(&error.to_string());
     }
     drop(init);
-    if config.halt {
-        sys::halt().map_err(|source| Error::System { what: "halt what this is the init of", source })?;
+    if config.halt
+        && let Err(source) = sys::halt()
+    {
+        let failed = Error::System { what: "halt what this is the init of", source };
+        if !cfg!(target_os = "linux") {
+            return Err(failed);
+        }
+        // The end of process 1 is that of all others there.
+        messages::say(&failed.to_string());
     }
     Ok(end.code())
 }

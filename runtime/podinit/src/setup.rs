@@ -12,7 +12,7 @@ use rustix::termios::isatty;
 use crate::args::{self, What};
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::messages;
+use crate::{messages, sys};
 
 /// Process 1 of its namespace or zone. In zones of other brands than lx no process has that number.
 pub(crate) fn is_process_1() -> bool {
@@ -98,9 +98,10 @@ fn pipes(folder: &Path, user: Option<u32>) -> Result<()> {
     Ok(())
 }
 
-/// The terminal that we were started with becomes the user's, too, who may open it by its name.
+/// The terminal that we were started with becomes the user's, too, who may open it by its name. Not one that we share with a
+/// shell, which would be the user's for ever.
 fn terminal(user: Option<u32>) {
-    if isatty(stdin()) {
+    if sys::is_session_leader() && isatty(stdin()) {
         give(stdin(), "the terminal", user);
     }
 }

@@ -79,10 +79,7 @@ pub trait Backend {
     /// Makes what an image's bundle is to lie in, where nothing is yet. What has to be undone is written down beside it before it
     /// is done. What it has made when it fails, it leaves for `clear_image`.
     fn place_image(&self, at: &ImageAt<'_>) -> Result<()> {
-        match at.quota {
-            Some(_) => Err(Error::Unsupported { backend: self.name(), what: "run --image-quota" }),
-            None => Ok(()),
-        }
+        without_quota(self.name(), at)
     }
 
     /// Undoes that, as far as it was done, and as often as it is called. Of all backends, as nobody knows which one it was.
@@ -92,6 +89,7 @@ pub trait Backend {
 
     /// What is done for an image, for people.
     fn image_steps(&self, at: &ImageAt<'_>, name: &ImageName) -> Result<Vec<String>> {
+        without_quota(self.name(), at)?;
         Ok(vec![format!("unpack {name} to {}", at.bundle().display())])
     }
 
@@ -118,6 +116,13 @@ pub trait Backend {
     /// Other limits, from now on.
     fn update(&self, _at: &Handle<'_>, _resources: &LinuxResources) -> Result<()> {
         Err(Error::Unsupported { backend: self.name(), what: "update" })
+    }
+}
+
+fn without_quota(backend: &'static str, at: &ImageAt<'_>) -> Result<()> {
+    match at.quota {
+        Some(_) => Err(Error::Unsupported { backend, what: "run --image-quota" }),
+        None => Ok(()),
     }
 }
 

@@ -63,9 +63,9 @@ impl OwnDataset {
         run(&words)
     }
 
-    /// Destroys one, with its snapshots: some hosts take them of everything, by the clock.
+    /// Destroys one, with its snapshots: some hosts take them of everything, by the clock. Whoever stands in it is in nobody's way.
     pub fn destroy(name: &str) -> Action {
-        run(&[ZFS, "destroy", "-r", name])
+        run(&[ZFS, "destroy", "-rf", name])
     }
 
     /// Whose it is: the id and where that is from, with a tab between.

@@ -313,7 +313,7 @@ impl Action {
     pub(crate) fn shell(&self) -> String {
         match self {
             Self::Run(words) => words.iter().map(|word| quote(word)).collect::<Vec<_>>().join(" "),
-            Self::MakeDir(path) => format!("mkdir -m 700 {}", quote(path)),
+            Self::MakeDir(path) => format!("mkdir -p -m 700 {}", quote(path)),
             Self::RemoveDir(path) => format!("rm -rf {}", quote(path)),
             Self::CopyProgram(from, to) => format!("install -m 755 {} {}", quote(from), quote(to)),
             Self::MakePipe(path) => format!("mkfifo -m 600 {}", quote(path)),

@@ -149,7 +149,7 @@ def shown(t, place):
     path = place.root + "/@bundles/one/bundle"
     lines = done.stdout.decode().splitlines()
     want = ["# dataset", "/usr/sbin/zfs create -o mountpoint=%s -o devices=off -o aurora:container=one %s" % (path, root),
-            "#   undone by: /usr/sbin/zfs destroy -r " + root, "# image",
+            "#   undone by: /usr/sbin/zfs destroy -rf " + root, "# image",
             "# %s is unpacked as by `imageadm unpack --bundle --zonepath` to %s" % (image, path), "# zonepath", "/usr/bin/chmod 700 " + path]
     t.check("shown: the image", done.returncode == 0 and lines[:len(want)] == want, done)
     made = "/usr/sbin/zfs create -o mountpoint=%s/one/zones/rw -o devices=off -o setuid=off -o quota=64M -o aurora:container=one %s"

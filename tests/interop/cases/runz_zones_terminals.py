@@ -309,9 +309,12 @@ def run(t):
         place = Place(t, host, program, podinit)
         t.guard(console, place)
         session = Session(t, place)
-        for part in (ends, is_one, sizes, keys, jobs, engines, hostile):
+        for part in (ends, is_one, sizes, keys, jobs, engines):
             t.guard(part, place, session)
-        left = [name for name in os.listdir(place.root + "/loop/zones") if name.startswith("exec")]
+        # Documents, with the environment, and folders. Of a process that stands for one, and is killed, they stay for `delete`.
+        left = [name for folder in ("", "ro", "rw") for name in os.listdir(os.path.join(place.root, "loop/zones", folder))
+                if name.startswith("exec")]
         t.check("exec -t: nothing left", not left, left)
+        t.guard(hostile, place, session)
         place.end("loop", "exec -t")
         t.guard(halted, place)

@@ -61,17 +61,20 @@ pub(super) fn start(at: &Handle<'_>, ours: &Ours, process: &Process, io: &Io) ->
     let place = Place::new(at.dir, &format!("exec-{:016x}", RandomState::new().build_hasher().finish()));
     let document = exec_document(process, ours.is_lx, &format!("{INSIDE}/{}", place.name))?;
     let socket = io.console.as_ref().map(std::path::absolute).transpose().map_err(failed)?;
-    place.run_dir.make().map_err(failed)?;
-    replace_private_file(&place.document, document.to_string().as_bytes()).map_err(failed)?;
-    sys::close_on_exec().map_err(failed)?;
-    let mut child = Command::new(own_program())
-        .arg(COMMAND)
-        .args([at.dir.as_os_str(), place.name.as_ref()])
-        .args(socket)
-        .env_clear()
-        .current_dir("/")
-        .spawn()
-        .map_err(failed)?;
+    let spawned = place.describe(&document).and_then(|()| {
+        sys::close_on_exec()?;
+        Command::new(own_program())
+            .arg(COMMAND)
+            .args([at.dir.as_os_str(), place.name.as_ref()])
+            .args(socket)
+            .env_clear()
+            .current_dir("/")
+            .spawn()
+    });
+    let mut child = match spawned {
+        Ok(child) => child,
+        Err(e) => return Err(failed(e).after(place.remove())),
+    };
     match wait_begun(&mut child, &place) {
         Ok(()) => Ok(ProcessId { pid: child.id().cast_signed(), start: 0 }),
         Err(e) => {
@@ -130,6 +133,11 @@ impl Place {
             document: folder.join("ro").join(format!("{name}.json")),
             report: folder.join(name),
         }
+    }
+
+    fn describe(&self, document: &Value) -> io::Result<()> {
+        self.run_dir.make()?;
+        replace_private_file(&self.document, document.to_string().as_bytes())
     }
 
     /// Rows and columns of its terminal, where they are given.
@@ -251,6 +259,8 @@ impl Attended<'_> {
         let (mut look_at, mut had_left) = (begun + LOOK_AT_ZONE, false);
         // Since when nothing but the last output is waited for.
         let mut ending: Option<Instant> = None;
+        // How often in a row nobody has answered.
+        let mut silent = 0;
         loop {
             let has_left = zlogin.try_wait().map_err(failed)?.is_some();
             // Asked afterwards: what was told before its end is there.
@@ -271,8 +281,16 @@ impl Attended<'_> {
                 (look_at, had_left) = (Instant::now() + LOOK_AT_ZONE, has_left);
                 let is_up = self.is_up();
                 // It may go on without its zlogin, which somebody has ended, or the end of the terminal.
-                if has_left && !(is_up && self.host.answers(self.zone, &self.socket())) {
-                    return self.place.run_dir.exit();
+                if has_left {
+                    silent =
+                        if is_up && self.host.answers(self.zone, &self.socket()) { 0 } else { silent + 1 };
+                    // Asking is a zlogin, too, which may fail by itself.
+                    if !is_up || silent > 1 {
+                        return self.place.run_dir.exit();
+                    }
+                    if silent > 0 {
+                        look_at = Instant::now();
+                    }
                 }
                 if !is_up {
                     ending.get_or_insert_with(Instant::now);

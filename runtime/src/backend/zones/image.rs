@@ -20,9 +20,10 @@ const NAME: &str = "dataset";
 /// Makes and mounts the dataset where the bundle is to be.
 pub(super) fn place(at: &ImageAt<'_>, options: &ZoneOptions, host: &Commands) -> Result<()> {
     let own = own(at, options, host)?;
-    host.may_make(&own.name)?;
+    host.may_make(&own.name, at.id.as_str())?;
     let journal = journal(at);
     replace_private_file(&journal, own.name.as_bytes()).map_err(failed(&journal))?;
+    host.destroy_own(&own.name, at.id.as_str())?;
     fail::point("image-named");
     host.perform(&own.create())?;
     fail::point("image-dataset");
@@ -41,7 +42,7 @@ pub(super) fn clear(at: &ImageAt<'_>, host: &Commands) -> Result<()> {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
         other => other.map_err(failed(&journal))?,
     };
-    host.destroy_own(&name, at.id)?;
+    host.destroy_own(&name, at.id.as_str())?;
     fail::point("image-destroyed");
     // What is in the place is removed next, and must be nobody else's.
     let bundle = at.bundle();

@@ -151,7 +151,7 @@ impl Backend for Zones {
                 StepKind::Vnic if self.host.has_vnic(&step.object)? => {
                     return Err(backend(&format!("there is a link of its name already: {}", step.object)));
                 }
-                StepKind::RunDir => self.host.may_make(&step.object)?,
+                StepKind::RunDir => self.host.may_make(&step.object, &ours.id)?,
                 _ => {}
             }
         }
@@ -161,6 +161,9 @@ impl Backend for Zones {
     fn create(&self, at: &Handle<'_>, _: &Plan, io: &Io, hooks: &dyn Hooks) -> Result<ProcessId> {
         let ours = Self::ours(at)?;
         for step in ours.plan.steps() {
+            if step.kind == StepKind::RunDir {
+                self.host.destroy_own(&step.object, at.id.as_str())?;
+            }
             for action in &step.actions {
                 self.host.perform(action)?;
             }

@@ -4,13 +4,14 @@
 use aurora_zones::OwnDataset;
 
 use super::commands::{Commands, names, strange_line};
-use crate::{Error, Id, Result};
+use crate::{Error, Result};
 
 impl Commands {
-    /// Refuses a name that is taken, and a parent that is not there.
-    pub(super) fn may_make(&self, name: &str) -> Result<()> {
+    /// Refuses a name that is taken, and a parent that is not there. One that was made for this very container is left of a runz
+    /// that was killed meanwhile, and `destroy_own` is called before another one is made.
+    pub(super) fn may_make(&self, name: &str, id: &str) -> Result<()> {
         let all = self.datasets()?;
-        if all.iter().any(|known| known == name) {
+        if all.iter().any(|known| known == name) && !self.is_marked(name, id)? {
             return Err(Error::DatasetExists { dataset: name.to_owned() });
         }
         let parent = name.rsplit_once('/').map_or(name, |(parent, _)| parent);
@@ -21,7 +22,7 @@ impl Commands {
     }
 
     /// Destroys one, if it is there.
-    pub(super) fn destroy_own(&self, name: &str, id: &Id) -> Result<()> {
+    pub(super) fn destroy_own(&self, name: &str, id: &str) -> Result<()> {
         if !self.is_there(name)? {
             return Ok(());
         }
@@ -51,11 +52,11 @@ impl Commands {
     }
 
     /// Whether it was made for this container: not what is below, and not what was received or cloned of it.
-    fn is_marked(&self, name: &str, id: &Id) -> Result<bool> {
+    fn is_marked(&self, name: &str, id: &str) -> Result<bool> {
         let (line, printed) = self.ask(&OwnDataset::mark(name))?;
         let text = String::from_utf8_lossy(&printed);
         match text.trim_end_matches('\n').split_once('\t') {
-            Some((value, source)) if !source.is_empty() => Ok(value == id.as_str() && source == "local"),
+            Some((value, source)) if !source.is_empty() => Ok(value == id && source == "local"),
             _ => Err(strange_line(&line, &text)),
         }
     }

@@ -25,6 +25,9 @@ const OS: &str = "org.opencontainers.image.os";
 pub(super) struct Ours {
     /// The steps.
     pub(super) plan: ZonePlan,
+    /// The container's id.
+    #[serde(default)]
+    pub(super) id: String,
     /// Whether it runs Linux programs.
     pub(super) is_lx: bool,
     /// Its root file system.
@@ -89,6 +92,7 @@ pub(super) fn plan(request: &Request<'_>) -> Result<Plan> {
     let notes = zone.notes().iter().filter(|note| !note.is_done).map(shown).collect();
     let ours = Ours {
         plan,
+        id: request.id.to_string(),
         is_lx: zone.is_lx(),
         root: facts.root.clone(),
         has_dataset: facts.dataset.is_some(),

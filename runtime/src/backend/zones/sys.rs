@@ -21,9 +21,11 @@ pub(super) fn make_terminal(_: BorrowedFd<'_>) -> io::Result<()> {
 #[cfg(target_os = "illumos")]
 pub(super) fn make_terminal(fd: BorrowedFd<'_>) -> io::Result<()> {
     use rustix::ioctl::{Ioctl, IoctlOutput, Opcode, ioctl};
-    /// streamio(4I): whether a module is in the stream, and to put it on top.
+    /// streamio(4I): whether a module is in the stream.
     const I_FIND: Opcode = 0x530b;
-    const I_PUSH: Opcode = 0x5302;
+    /// sys/stropts.h: puts one on top as I_PUSH does, which would make the terminal the controlling one of who leads a session and
+    /// has none, as we do: it is to become that of one process, and when that asks for it.
+    const I_PUSH_NOCTTY: Opcode = 0x5327;
     /// Hardware emulation, line discipline, and what old programs expect.
     const MODULES: [[u8; 9]; 3] = [*b"ptem\0\0\0\0\0", *b"ldterm\0\0\0", *b"ttcompat\0"];
     struct Module {
@@ -51,7 +53,7 @@ pub(super) fn make_terminal(fd: BorrowedFd<'_>) -> io::Result<()> {
         // SAFETY: the requests are what `Module` says they are.
         unsafe {
             if !ioctl(fd, Module { opcode: I_FIND, name })? {
-                ioctl(fd, Module { opcode: I_PUSH, name })?;
+                ioctl(fd, Module { opcode: I_PUSH_NOCTTY, name })?;
             }
         }
     }

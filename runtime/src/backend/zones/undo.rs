@@ -24,7 +24,7 @@ pub(super) fn all(at: &Handle<'_>, ours: &Ours, host: &Commands) -> Result<()> {
             return Err(Error::State { path: at.dir.join("state.json"), problem });
         };
         match step.kind {
-            StepKind::RunDir => host.destroy_own(&step.object, at.id)?,
+            StepKind::RunDir => host.destroy_own(&step.object, at.id.as_str())?,
             _ => one(step, ours.zone(), host)?,
         }
         fail::point(&format!("undone-{}", step.kind));

@@ -44,7 +44,7 @@ pub(super) fn answer(all: &mut Vec<Made>, words: &[&str]) -> Option<Answer> {
             let below = all.iter().filter(is_below);
             Some(Answer::output(below.map(|made| format!("{}\n", made.name)).collect::<String>()))
         }
-        ["/usr/sbin/zfs", "destroy", "-r", name] => {
+        ["/usr/sbin/zfs", "destroy", "-rf", name] => {
             let Some(at) = at(all, name) else { return Some(Answer::failure("no such dataset")) };
             std::fs::remove_dir_all(all.remove(at).mountpoint).unwrap();
             Some(Answer::default())
@@ -115,8 +115,8 @@ fn each_comes_and_goes_with_the_container() {
         at("zonecfg"),
         at(" halt"),
         at(" delete -F"),
-        at(&format!("zfs destroy -r tank/{zone}-run")),
-        log.iter().position(|line| *line == format!("/usr/sbin/zfs destroy -r tank/{zone}")).unwrap(),
+        at(&format!("zfs destroy -rf tank/{zone}-run")),
+        log.iter().position(|line| *line == format!("/usr/sbin/zfs destroy -rf tank/{zone}")).unwrap(),
     ];
     assert!(order.is_sorted(), "{order:?} of {log:#?}");
 }
@@ -177,6 +177,24 @@ fn a_place_without_a_container_is_removed() {
         drop(place.runtime.place_for_image(&id(), None).unwrap());
         assert_eq!(place.datasets().len(), 1);
         place.runtime.delete(&id(), true).unwrap();
+    }
+}
+
+/// What zfs has made after the runz that called it was killed, and `delete --force` has come and gone.
+#[test]
+fn one_that_nobody_knows_of_any_more_is_replaced() {
+    let place = Place::below(Some("tank"));
+    for suffix in ["", "-run"] {
+        let name = format!("tank/{}{suffix}", place.zone());
+        let mountpoint = place.dir.path().join("late").display().to_string();
+        std::fs::create_dir(&mountpoint).unwrap();
+        let late = Made { name: name.clone(), mountpoint: mountpoint.clone(), mark: "c\tlocal".to_owned() };
+        place.model.lock().unwrap().datasets.push(late);
+        place.create_of_image().unwrap();
+        assert!(!Path::new(&mountpoint).exists());
+        assert_eq!(place.datasets().iter().filter(|made| made.name == name).count(), 1);
+        place.runtime.delete(&id(), true).unwrap();
+        assert!(place.is_clean());
     }
 }
 
