@@ -5,12 +5,13 @@ use std::hint::black_box;
 use std::io::{Cursor, Read, Write};
 use std::sync::Arc;
 
+use aurora_convert::tree::{self, Changeset, FileChange};
 use aurora_engine::body::{Body, MemBody, SpoolBudget};
 use aurora_engine::codec::{self, Codec, Compression};
 use aurora_engine::digest::{Algorithm, Hasher};
 use aurora_engine::recipe::{self, Builder};
 use aurora_engine::store::{Access, BlobFacts, Store};
-use aurora_formats::model::Metadata;
+use aurora_formats::model::{Entry, EntryPath, Metadata, Node};
 use aurora_formats::tar::build::{self, Content};
 use aurora_formats::tar::{Event, Limits, Parser};
 use aurora_formats::zfs::build::zap;
@@ -123,6 +124,26 @@ fn tars(c: &mut Criterion) {
     group.finish();
 }
 
+/// Two layers of many small files, one upon the other, become trees.
+fn trees(c: &mut Criterion) {
+    let changes = Changeset {
+        changes: (0..5000)
+            .map(|n| {
+                let name = format!("usr/share/doc/package-{}/a file of some name {n}", n % 100);
+                let path = EntryPath::parse(name.as_bytes()).expect("it is a plain path");
+                let entry = Entry { path, node: Node::File { size: 0 }, meta: Metadata::default() };
+                FileChange::Add { entry, content: None, offset: 0 }
+            })
+            .collect(),
+    };
+    let lower = tree::apply(None, &changes).expect("there is nothing to refuse");
+    let mut group = c.benchmark_group("tree");
+    group.throughput(Throughput::Elements(5000));
+    group.bench_function("resolve", |b| b.iter(|| tree::apply(Some(&lower), black_box(&changes))));
+    group.bench_function("walk", |b| b.iter(|| black_box(&lower).walk()));
+    group.finish();
+}
+
 fn zaps(c: &mut Criterion) {
     let names: Vec<String> = (0..5000).map(|n| format!("a file of some name {n}")).collect();
     let entries: Vec<(&[u8], u64)> =
@@ -196,5 +217,5 @@ fn recipes(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, digests, codecs, tars, zaps, stores, recipes);
+criterion_group!(benches, digests, codecs, tars, trees, zaps, stores, recipes);
 criterion_main!(benches);
