@@ -246,7 +246,10 @@ def engines(t, place, session):
     engine.screen.until(b"ready")
     os.close(engine.screen.fd)
     t.check("exec -t: closed, and ended by it", engine.end() == -signal.SIGHUP)
-    # What stands for it is killed, and so it is.
+
+
+def killed(t, place, session):
+    """What stands for it is killed, and so it is."""
     engine = Engine(t, place, "--tty", "loop", "sh", "-c", "trap 'echo >/tmp/heard; exit' HUP; echo ready; " + WAITS)
     engine.screen.until(b"ready")
     place.host.must("kill", "-KILL", engine.pid)
@@ -315,6 +318,7 @@ def run(t):
         left = [name for folder in ("", "ro", "rw") for name in os.listdir(os.path.join(place.root, "loop/zones", folder))
                 if name.startswith("exec")]
         t.check("exec -t: nothing left", not left, left)
-        t.guard(hostile, place, session)
+        for part in (killed, hostile):
+            t.guard(part, place, session)
         place.end("loop", "exec -t")
         t.guard(halted, place)
