@@ -1,6 +1,6 @@
 //! What every long operation is given: options, progress, cancellation, and a place for losses.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -10,6 +10,7 @@ use aurora_engine::host::{HostPrograms, Programs, Zfs};
 pub use aurora_engine::remote::{ClientOptions, RateLimit, Trust};
 
 use crate::fidelity::Loss;
+use crate::names::ImageName;
 use crate::registry::RegistryOptions;
 use crate::sink::dir::Landing;
 use crate::{Error, ErrorKind, Result};
@@ -164,10 +165,11 @@ impl<'a> Ctx<'a> {
         Ctx { options: Options { temp_dir, ..job.options.clone() }, spools, ..job }
     }
 
-    /// The same, with a directory as the result.
-    pub(crate) fn landing_at(&self, path: &Path) -> Ctx<'_> {
-        let (losses, landing) = (Arc::clone(&self.losses), Some(Landing::new(path.to_owned())));
-        Ctx { losses, landing, ..self.job(self.progress, self.options.threads) }
+    /// The same, where the result is to be a directory.
+    pub(crate) fn landing_of(&self, target: &ImageName) -> Option<Ctx<'_>> {
+        let ImageName::Dir { path } = target else { return None };
+        let (losses, landing) = (Arc::clone(&self.losses), Some(Landing::new(path.clone())));
+        Some(Ctx { losses, landing, ..self.job(self.progress, self.options.threads) })
     }
 
     /// With other programs than the host's: tests record what is asked of them.

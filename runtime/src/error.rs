@@ -1,7 +1,7 @@
 //! What fails, in the words that callers of OCI runtimes know: podman takes its exit codes from them.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::state::Status;
 
@@ -204,6 +204,12 @@ pub enum Error {
 impl Error {
     pub(crate) fn io(what: impl Into<String>, source: io::Error) -> Self {
         Self::Io { what: what.into(), source }
+    }
+
+    /// Of something done with a path.
+    pub(crate) fn at(path: &Path) -> impl Fn(io::Error) -> Self + use<> {
+        let path = path.display().to_string();
+        move |source| Self::io(path.clone(), source)
     }
 
     pub(crate) fn config(field: impl Into<String>, problem: impl Into<String>) -> Self {

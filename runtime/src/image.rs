@@ -3,7 +3,7 @@
 use std::fs::{DirBuilder, File};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::backend::ImageAt;
@@ -68,7 +68,7 @@ impl<'r> ImagePlace<'r> {
     }
 
     fn failed(&self) -> impl Fn(io::Error) -> Error {
-        failed(&self.dir)
+        Error::at(&self.dir)
     }
 
     /// Removes what there is, also what a command has left that was killed; the lock last.
@@ -122,11 +122,6 @@ impl<'r> ImagePlace<'r> {
     }
 }
 
-fn failed(dir: &Path) -> impl Fn(io::Error) -> Error {
-    let dir = dir.display().to_string();
-    move |e| Error::io(dir.clone(), e)
-}
-
 impl Runtime {
     /// A place for the bundle of a container's image: removed with the container. Of two that begin one of the same name at
     /// the same time, the second finds that there is one already. `quota` is the most bytes that the image and what the container
@@ -151,7 +146,7 @@ impl Runtime {
         if exists() {
             return Err(Error::Exists);
         }
-        let taken = ImagePlace::take(self, id, Duration::ZERO).map_err(failed(&self.image_dir(id)))?;
+        let taken = ImagePlace::take(self, id, Duration::ZERO).map_err(Error::at(&self.image_dir(id)))?;
         let place = taken.ok_or(Error::Exists)?;
         if exists() {
             // It was made in between. Its bundle may be the one that is here.
@@ -176,7 +171,7 @@ impl Runtime {
         if !dir.exists() {
             return Ok(());
         }
-        match ImagePlace::take(self, id, GLANCE).map_err(failed(&dir))? {
+        match ImagePlace::take(self, id, GLANCE).map_err(Error::at(&dir))? {
             Some(place) => place.remove(),
             None => Ok(()),
         }

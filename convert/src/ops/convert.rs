@@ -86,10 +86,7 @@ pub fn convert(
     if let Some(done) = into_store::shortcut(src, dst, step.as_ref(), options, ctx)? {
         return Ok(done);
     }
-    let landing = match dst {
-        ImageName::Dir { path } => Some(ctx.landing_at(path)),
-        _ => None,
-    };
+    let landing = ctx.landing_of(dst);
     let ctx = landing.as_ref().unwrap_or(ctx);
     let original = Original::of(src, dst, options, ctx)?;
     let loaded = match original.path().filter(|_| matches!(src, ImageName::Imgapi { .. })) {

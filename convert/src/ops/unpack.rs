@@ -50,10 +50,7 @@ pub struct UnpackOptions {
 pub fn unpack(src: &ImageName, dst: &ImageName, options: &UnpackOptions, ctx: &Ctx<'_>) -> Result<Converted> {
     check(src, dst, options)?;
     let from = |e: Error| e.in_image(src.to_string());
-    let landing = match dst {
-        ImageName::Dir { path } => Some(ctx.landing_at(path)),
-        _ => None,
-    };
+    let landing = ctx.landing_of(dst);
     let ctx = landing.as_ref().unwrap_or(ctx);
     let mut loaded = read(src, &options.selection, options.layers, ctx)?;
     let Loaded::Filesystem(lineage) = &mut loaded else {

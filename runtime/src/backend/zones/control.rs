@@ -123,30 +123,25 @@ impl RunDir {
     /// read without end, and what is no end that podinit would tell is an error.
     pub(super) fn exit(&self) -> Result<Option<Exit>> {
         let path = self.path().join("exit");
-        let not_a_file = || failed(&path)(io::Error::other("not a regular file"));
+        let not_a_file = || Error::at(&path)(io::Error::other("not a regular file"));
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let opened = self.open().and_then(|dir| rustix::fs::openat(&dir, "exit", flags, Mode::empty()));
         let file = match opened {
             Ok(file) => File::from(file),
             Err(Errno::NOENT) => return Ok(None),
             Err(Errno::LOOP | Errno::NXIO) => return Err(not_a_file()),
-            Err(e) => return Err(failed(&path)(e.into())),
+            Err(e) => return Err(Error::at(&path)(e.into())),
         };
-        if !file.metadata().map_err(failed(&path))?.is_file() {
+        if !file.metadata().map_err(Error::at(&path))?.is_file() {
             return Err(not_a_file());
         }
         let mut bytes = Vec::new();
-        file.take(MAX_EXIT + 1).read_to_end(&mut bytes).map_err(failed(&path))?;
+        file.take(MAX_EXIT + 1).read_to_end(&mut bytes).map_err(Error::at(&path))?;
         if bytes.len() as u64 > MAX_EXIT {
-            return Err(failed(&path)(io::ErrorKind::FileTooLarge.into()));
+            return Err(Error::at(&path)(io::ErrorKind::FileTooLarge.into()));
         }
         serde_json::from_slice(&bytes).map(Some).map_err(|source| Error::Json { path, source })
     }
-}
-
-fn failed(path: &Path) -> impl Fn(io::Error) -> Error {
-    let path = path.display().to_string();
-    move |e| Error::io(path.clone(), e)
 }
 
 #[cfg(test)]

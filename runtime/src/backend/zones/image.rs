@@ -22,7 +22,7 @@ pub(super) fn place(at: &ImageAt<'_>, options: &ZoneOptions, host: &Commands) ->
     let own = own(at, options, host)?;
     host.may_make(&own.name, at.id.as_str())?;
     let journal = journal(at);
-    replace_private_file(&journal, own.name.as_bytes()).map_err(failed(&journal))?;
+    replace_private_file(&journal, own.name.as_bytes()).map_err(Error::at(&journal))?;
     host.destroy_own(&own.name, at.id.as_str())?;
     fail::point("image-named");
     host.perform(&own.create())?;
@@ -40,7 +40,7 @@ pub(super) fn clear(at: &ImageAt<'_>, host: &Commands) -> Result<()> {
     let journal = journal(at);
     let name = match std::fs::read_to_string(&journal) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
-        other => other.map_err(failed(&journal))?,
+        other => other.map_err(Error::at(&journal))?,
     };
     host.destroy_own(&name, at.id.as_str())?;
     fail::point("image-destroyed");
@@ -49,7 +49,7 @@ pub(super) fn clear(at: &ImageAt<'_>, host: &Commands) -> Result<()> {
     if let Some((dataset, at)) = host.mounted()?.into_iter().find(|(_, at)| bundle == Path::new(at)) {
         return Err(Error::DatasetKept { dataset, problem: format!("somebody has mounted it at {at}") });
     }
-    std::fs::remove_file(&journal).map_err(failed(&journal))
+    std::fs::remove_file(&journal).map_err(Error::at(&journal))
 }
 
 /// The same for people.
@@ -96,11 +96,6 @@ fn surrounding(dir: &Path, mounted: &[(String, String)]) -> Result<String> {
 
 fn journal(at: &ImageAt<'_>) -> PathBuf {
     at.dir.join(NAME)
-}
-
-fn failed(path: &Path) -> impl Fn(io::Error) -> Error {
-    let path = path.display().to_string();
-    move |e| Error::io(path.clone(), e)
 }
 
 #[cfg(test)]

@@ -284,15 +284,22 @@ fn a_failed_create_leaves_nothing() {
 /// Whatever call of `delete` fails: the container stays, and the next `delete --force` removes it.
 #[test]
 fn a_failed_delete_is_made_good_by_the_next() {
-    let whole = Place::new();
-    whole.create().unwrap();
+    failed_deletes_are_made_good(|| {
+        let place = Place::new();
+        place.create().unwrap();
+        place
+    });
+}
+
+/// Whichever call of the host fails: the container stays where `delete` does, and the next `delete --force` leaves nothing.
+fn failed_deletes_are_made_good(made: impl Fn() -> Place) {
+    let whole = made();
     whole.fault(None);
     whole.runtime.delete(&id(), true).unwrap();
     let calls = whole.model.lock().unwrap().calls;
     for call in 1..=calls {
         for fault in [Fault::Before, Fault::After, Fault::Garbage] {
-            let place = Place::new();
-            place.create().unwrap();
+            let place = made();
             place.fault(Some((call, fault)));
             let first = place.runtime.delete(&id(), true);
             place.fault(None);

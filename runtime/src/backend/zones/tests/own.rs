@@ -140,24 +140,11 @@ fn a_failed_run_leaves_nothing() {
 /// The container stays where `delete` fails, and the next `delete --force` removes it with its datasets.
 #[test]
 fn a_failed_delete_is_made_good() {
-    let whole = Place::below(Some("tank"));
-    whole.create_of_image().unwrap();
-    whole.fault(None);
-    whole.runtime.delete(&id(), true).unwrap();
-    for call in 1..=whole.calls() {
-        for fault in [Fault::Before, Fault::After, Fault::Garbage] {
-            let place = Place::below(Some("tank"));
-            place.create_of_image().unwrap();
-            place.fault(Some((call, fault)));
-            let first = place.runtime.delete(&id(), true);
-            place.fault(None);
-            if first.is_err() {
-                assert!(!place.is_clean(), "{call} {fault:?}");
-                place.runtime.delete(&id(), true).unwrap();
-            }
-            assert!(place.is_clean(), "{call} {fault:?}: {:?}", place.model.lock().unwrap());
-        }
-    }
+    failed_deletes_are_made_good(|| {
+        let place = Place::below(Some("tank"));
+        place.create_of_image().unwrap();
+        place
+    });
 }
 
 /// As after a kill: the place alone is there, with the dataset or without.
